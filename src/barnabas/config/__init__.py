@@ -1,0 +1,1 @@
+"""Broker and topic configuration: definitions, parsing, effective values. Pure."""
