@@ -1,0 +1,118 @@
+"""Blocking jobs on a few threads, finished on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, TypeAlias, TypeVar
+
+T = TypeVar("T")
+_Job: TypeAlias = tuple[Callable[[], Any], Callable[[Any, BaseException | None], None]]
+_Finished: TypeAlias = tuple[Callable[[Any, BaseException | None], None], Any, BaseException | None]
+
+JOIN_TIMEOUT_S = 10.0
+"""How long `close` waits for running jobs; a disk that hangs must not hang the shutdown too."""
+
+
+class HostExecutor:
+    """`ports.Executor` over threads of its own, started when first needed.
+
+    Not `concurrent.futures`: its future, condition and wait list cost more than the hop itself.
+    Completions that pile up while the loop is busy share one wake-up of the loop.
+    """
+
+    __slots__ = ("_finished", "_idle", "_jobs", "_loop", "_max_threads", "_threads", "_waking")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, max_threads: int) -> None:
+        if max_threads < 1:
+            raise ValueError(f"max_threads must be at least 1, got {max_threads}")
+        self._loop = loop
+        self._max_threads = max_threads
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._finished: deque[_Finished] = deque()
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._waking = False
+
+    def submit(
+        self, job: Callable[[], T], done: Callable[[T | None, BaseException | None], None]
+    ) -> None:
+        """Run `job` off the loop, then `done(result, error)` on the loop. Call from the loop.
+
+        Raises RuntimeError after `close`.
+        """
+        if self._max_threads == 0:
+            raise RuntimeError("executor is closed")
+        # `_idle` counts jobs that a running thread can still take; only the loop touches it.
+        self._idle -= 1
+        if self._idle < 0 and len(self._threads) < self._max_threads:
+            self._start_thread()
+        self._jobs.put((job, done))
+
+    async def run(self, job: Callable[[], T]) -> T:
+        """Run `job` off the loop and return its result or raise its error.
+
+        When the caller is cancelled the job still runs to its end; its result is dropped.
+        """
+        future: asyncio.Future[T] = self._loop.create_future()
+
+        def done(result: Any, error: BaseException | None) -> None:
+            if future.done():
+                return
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        self.submit(job, done)
+        return await future
+
+    def close(self) -> None:
+        """Let queued jobs finish, then end the threads. Their `done` calls may not run any more."""
+        self._max_threads = 0
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join(JOIN_TIMEOUT_S)
+        self._threads.clear()
+
+    def _start_thread(self) -> None:
+        self._idle += 1
+        # Daemon: a thread stuck in a dead disk must not keep the process alive.
+        name = f"barnabas-executor-{len(self._threads)}"
+        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _work(self) -> None:
+        while (entry := self._jobs.get()) is not None:
+            job, done = entry
+            try:
+                finished: _Finished = (done, job(), None)
+            except BaseException as error:
+                finished = (done, None, error)
+            self._finished.append(finished)
+            # A lost race only costs a second wake-up: `_deliver` clears the flag before it drains.
+            if not self._waking:
+                self._waking = True
+                try:
+                    self._loop.call_soon_threadsafe(self._deliver)
+                except RuntimeError:  # the loop is closed: nobody is left to be told
+                    return
+            del entry, job, done, finished
+
+    def _deliver(self) -> None:
+        self._waking = False
+        finished = self._finished
+        while finished:
+            done, result, error = finished.popleft()
+            self._idle += 1
+            try:
+                done(result, error)
+            except Exception as failure:
+                self._loop.call_exception_handler(
+                    {"message": "executor callback failed", "exception": failure}
+                )
