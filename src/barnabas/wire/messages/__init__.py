@@ -1,0 +1,1 @@
+"""Kafka's requests, responses and their structs, one generated module each, imported when needed."""

@@ -1,0 +1,33 @@
+"""Kafka's UUIDs: 16 raw bytes here, URL-safe base64 without padding (22 characters) as text."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+
+ZERO = bytes(16)
+"""Stands for "no id"."""
+
+ONE = bytes(15) + b"\x01"
+"""Reserved: the id of the metadata topic."""
+
+
+def to_text(uuid: bytes) -> str:
+    """The 22-character text of a UUID. Raises `ValueError` unless it has 16 bytes."""
+    if len(uuid) != 16:
+        raise ValueError(f"a UUID has 16 bytes, not {len(uuid)}")
+    return urlsafe_b64encode(uuid)[:22].decode("ascii")
+
+
+def from_text(text: str) -> bytes:
+    """The UUID that `text` names. Raises `ValueError` when it is not 22 base64 characters."""
+    if len(text) != 22:
+        raise ValueError(f"not a base64 UUID of 22 characters: {text[:40]!r}")
+    try:
+        raw = urlsafe_b64decode(text + "==")
+    except Base64Error as error:
+        raise ValueError(f"not a base64 UUID: {text!r}") from error
+    # b64decode drops foreign characters and the last character has four spare bits.
+    if len(raw) != 16 or urlsafe_b64encode(raw)[:22].decode("ascii") != text:
+        raise ValueError(f"not a base64 UUID: {text!r}")
+    return raw

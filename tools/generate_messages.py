@@ -1,0 +1,263 @@
+"""Writes `barnabas/wire/messages` and `barnabas/metadata/records` from Kafka's message definitions.
+
+Run after a move to another Kafka release:
+
+    python tools/generate_messages.py <KAFKA_HOME>/libs
+
+It reads the JSON definitions inside the clients and metadata jars, and writes one module per
+definition. Only names, types, versions, tags and defaults are taken over.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent / "src" / "barnabas"
+NEVER = 32767
+SCALARS = {
+    "bool": "bool",
+    "int8": "int",
+    "int16": "int",
+    "uint16": "int",
+    "int32": "int",
+    "uint32": "int",
+    "int64": "int",
+    "float64": "float",
+    "uuid": "bytes",
+    "string": "str",
+    "bytes": "bytes",
+    "buffer": "Buffer",
+    "records": "Buffer | None",
+}
+ZERO_DEFAULT = {"bool": "False", "float64": "0.0", "string": '""', "uuid": "ZERO"}
+TARGETS = (
+    ("kafka-clients-*.jar", "common/message/", "wire/messages", "Kafka's requests, responses"),
+    ("kafka-metadata-*.jar", "common/metadata/", "metadata/records", "Kafka's metadata records"),
+)
+
+
+def snake(name: str) -> str:
+    """Kafka's field or message name in snake case (KRaft and ISR-like runs count as one word)."""
+    name = name.replace("KRaft", "Kraft")
+    name = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name)
+    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
+
+
+def versions(text: str | None) -> tuple[int, int]:
+    """Parse "3", "0-4", "2+" or "none"."""
+    if text is None or text == "none":
+        return NEVER, -1
+    if text.endswith("+"):
+        return int(text[:-1]), NEVER
+    low, _, high = text.partition("-")
+    return int(low), int(high or low)
+
+
+def load(text: str) -> dict[str, Any]:
+    """Parse a definition: JSON with // comments (never inside a quoted URL here)."""
+    text = re.sub(r"(?m)^\s*//.*$", "", text)
+    text = re.sub(r'(?m)//(?=[^"]*$).*$', "", text)
+    definition: dict[str, Any] = json.loads(text)
+    return definition
+
+
+class Member:
+    """One field, in the words of the generated code."""
+
+    def __init__(self, raw: dict[str, Any]) -> None:
+        self.name = snake(raw["name"])
+        self.tag = int(raw.get("tag", -1))
+        self.tagged = versions(raw.get("taggedVersions"))
+        self.versions = versions(raw.get("versions", raw.get("taggedVersions")))
+        self.nullable = versions(raw.get("nullableVersions"))
+        self.ignorable = bool(raw.get("ignorable", False))
+        self.flexible = raw.get("flexibleVersions") != "none"
+        self.zero_copy = bool(raw.get("zeroCopy", False))
+        self.element = ""
+        self.struct = ""
+        self.kind = raw["type"]
+        if self.kind.startswith("[]"):
+            self.kind, self.element = "array", self.kind[2:]
+            if self.element[0].isupper():
+                self.element, self.struct = "struct", self.element
+        elif self.kind[0].isupper():
+            self.kind, self.struct = "struct", self.kind
+        elif self.kind == "bytes" and self.zero_copy:
+            self.kind = "buffer"
+        self.default = self._default(raw.get("default", ""))
+
+    def _default(self, raw: Any) -> str:
+        """The default as a Python expression; "EMPTY" for a fresh list or struct."""
+        if raw is None or raw == "null":
+            return "None"
+        if self.kind in ("array", "struct"):
+            return "EMPTY"
+        if self.kind == "records":
+            return "None"
+        if self.kind in ("bytes", "buffer"):
+            return 'b""'
+        if raw == "":
+            return ZERO_DEFAULT.get(self.kind, "0")
+        if self.kind == "bool":
+            return "True" if str(raw).lower() == "true" else "False"
+        if self.kind == "string":
+            return json.dumps(raw)
+        return str(int(str(raw), 0))
+
+    @property
+    def annotation(self) -> str:
+        """Type of the attribute."""
+        if self.kind == "array":
+            base = f"list[{self.struct or SCALARS[self.element]}]"
+        else:
+            base = self.struct or SCALARS[self.kind]
+        can_be_none = self.nullable[1] >= 0 or self.default == "None"
+        return base + " | None" if can_be_none and "None" not in base else base
+
+    @property
+    def assigned(self) -> str:
+        """What `__init__` assigns."""
+        if self.default != "EMPTY":
+            return self.name
+        fresh = "[]" if self.kind == "array" else f"{self.struct}()"
+        return f"{fresh} if {self.name} is EMPTY else {self.name}"
+
+    def table_entry(self) -> str:
+        """The `Field(...)` expression."""
+        parts = [f'"{self.name}"', f'"{self.kind}"']
+        if self.versions != (0, NEVER):
+            parts.append(f"versions={self._range(self.versions)}")
+        if self.nullable[1] >= 0:
+            parts.append(f"nullable={self._range(self.nullable)}")
+        if self.default not in ("EMPTY", "None"):
+            parts.append(f"default={self.default}")
+        if self.kind in ("array", "struct") and self.default == "EMPTY":
+            parts.append("default=EMPTY")
+        if self.ignorable:
+            parts.append("ignorable=True")
+        if self.tag >= 0:
+            parts.append(f"tag={self.tag}")
+            parts.append(f"tagged={self._range(self.tagged)}")
+        if not self.flexible:
+            parts.append("flexible=False")
+        if self.element:
+            parts.append(f'element="{self.element}"')
+        if self.struct:
+            parts.append(f"struct={self.struct}")
+        return f"Field({', '.join(parts)})"
+
+    @staticmethod
+    def _range(pair: tuple[int, int]) -> str:
+        return f"({pair[0]}, {'NEVER' if pair[1] == NEVER else pair[1]})"
+
+
+class Module:
+    """The text of one generated module."""
+
+    def __init__(self, definition: dict[str, Any], stable_end: int) -> None:
+        self.definition = definition
+        self.stable_end = stable_end
+        self.names: set[str] = {"Message", "Field"}
+        self.classes: list[str] = []
+        self.done: set[str] = set()
+        self.common = {s["name"]: s for s in definition.get("commonStructs", [])}
+        self._class(definition["name"], definition.get("fields", []), top=True)
+
+    def _class(self, name: str, fields: list[dict[str, Any]], *, top: bool) -> None:
+        members = []
+        for raw in fields:
+            member = Member(raw)
+            members.append(member)
+            if member.struct and member.struct not in self.done:
+                self.done.add(member.struct)
+                inner = raw.get("fields") or self.common[member.struct]["fields"]
+                self._class(member.struct, inner, top=False)
+        self.classes.append(self._text(name, members, top=top))
+
+    def _text(self, name: str, members: list[Member], *, top: bool) -> str:
+        flexible = versions(self.definition["flexibleVersions"])[0]
+        slots = "".join(f'"{m.name}", ' for m in members)
+        lines = [f"class {name}(Message):", f'    """{self._doc(name, top=top)}"""', ""]
+        lines += [f"    __slots__ = ({slots})", f'    NAME = "{name}"']
+        if top:
+            low, high = versions(self.definition["validVersions"])
+            if self.definition["type"] in ("request", "response") or "apiKey" in self.definition:
+                lines.append(f"    API_KEY = {self.definition['apiKey']}")
+            lines.append(f"    VERSIONS = ({low}, {min(high, self.stable_end)})")
+        if flexible != NEVER:
+            lines.append(f"    FLEXIBLE = {flexible}")
+        if members:
+            lines.append("    FIELDS = (")
+            lines += [f"        {m.table_entry()}," for m in members]
+            lines.append("    )")
+            lines += ["", "    def __init__(", "        self,"]
+            lines += [f"        {m.name}: {m.annotation} = {m.default}," for m in members]
+            lines.append("    ) -> None:")
+            lines += [f"        self.{m.name}: {m.annotation} = {m.assigned}" for m in members]
+            lines.append('        self.unknown_tags = b""')
+        return "\n".join(lines)
+
+    def _doc(self, name: str, *, top: bool) -> str:
+        if not top:
+            return f"Struct of `{self.definition['name']}`."
+        what = self.definition["type"]
+        low, high = versions(self.definition["validVersions"])
+        span = f"versions {low} to {min(high, self.stable_end)}"
+        if what in ("request", "response"):
+            return f"The {what} of API {self.definition['apiKey']}, {span}."
+        return f"Kafka's {name} ({what}), {span}."
+
+    def render(self) -> str:
+        """The module's source, ready for the formatter."""
+        body = "\n\n\n".join(self.classes)
+        words = set(re.findall(r"\w+", body))
+        imports = ["from __future__ import annotations", ""]
+        if "Buffer" in words:
+            imports.append("from barnabas.ports import Buffer")
+        used = [n for n in ("EMPTY", "NEVER", "Field", "Message") if n in words]
+        imports.append(f"from barnabas.wire.message import {', '.join(used)}")
+        if "ZERO" in words:
+            imports.append("from barnabas.wire.uuids import ZERO")
+        head = f'"""{self.definition["name"]}. Generated by tools/generate_messages.py."""\n\n# ruff: noqa: RUF023 (slots follow the definition)'
+        return f"{head}\n\n" + "\n".join(imports) + f"\n\n\n{body}\n"
+
+
+def definitions(jar: Path, prefix: str) -> list[dict[str, Any]]:
+    """All definitions that still have a valid version."""
+    with zipfile.ZipFile(jar) as archive:
+        names = [n for n in archive.namelist() if n.startswith(prefix) and n.endswith(".json")]
+        loaded = [load(archive.read(name).decode()) for name in sorted(names)]
+    return [d for d in loaded if d["validVersions"] != "none"]
+
+
+def main(libs: Path) -> None:
+    """Rewrite all generated modules."""
+    for pattern, prefix, target, title in TARGETS:
+        (jar,) = (p for p in libs.glob(pattern) if "test" not in p.name)
+        found = definitions(jar, prefix)
+        unstable = {
+            d["apiKey"]: versions(d["validVersions"])[1] - 1
+            for d in found
+            if d.get("latestVersionUnstable")
+        }
+        folder = ROOT / target
+        for old in folder.glob("*.py"):
+            old.unlink()
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "__init__.py").write_text(
+            f'"""{title} and their structs, one generated module each, imported when needed."""\n'
+        )
+        for definition in found:
+            end = unstable.get(definition.get("apiKey"), NEVER)
+            module = Module(definition, end)
+            (folder / f"{snake(definition['name'])}.py").write_text(module.render())
+        print(f"{target}: {len(found)} modules")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
