@@ -10,11 +10,11 @@ version that the message does not have.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any, Protocol, TypeVar, cast
 
 from barnabas.ports import Buffer
 from barnabas.wire.errors import ProtocolError, UnsupportedVersion
+from barnabas.wire.layout import memo
 from barnabas.wire.limits import MAX_ELEMENTS
 from barnabas.wire.message import Message
 from barnabas.wire.reading import compile_reader
@@ -38,13 +38,13 @@ def _check(cls: type[Message], version: int) -> None:
         raise UnsupportedVersion(f"{cls.__name__} has versions {low} to {high}, not {version}")
 
 
-@cache
+@memo
 def _reader(cls: type[Message], version: int) -> Callable[..., tuple[Any, int]]:
     _check(cls, version)
     return compile_reader(cls, version)
 
 
-@cache
+@memo
 def _writer(cls: type[Message], version: int) -> Callable[[Any, bytearray], None]:
     _check(cls, version)
     return compile_writer(cls, version)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 from barnabas.wire.message import Field, Message
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def memo(function: F) -> F:
+    """`functools.cache` that keeps the signature. For pure functions of definitions only."""
+    return cast("F", cache(function))
+
 
 SCALARS = {
     "bool": ("?", 1),
@@ -44,7 +53,7 @@ def within(version: int, span: tuple[int, int]) -> bool:
     return span[0] <= version <= span[1]
 
 
-@cache  # a pure memo: definitions never change
+@memo
 def place(cls: type[Message], version: int) -> tuple[Placed, ...]:
     """All fields of `cls` in the order of the definition, as `version` has them."""
     flexible = version >= cls.FLEXIBLE
@@ -61,7 +70,7 @@ def place(cls: type[Message], version: int) -> tuple[Placed, ...]:
     return tuple(placed)
 
 
-@cache  # a pure memo: definitions never change
+@memo
 def least_size(cls: type[Message], version: int) -> int:
     """The fewest bytes that a struct can take in `version`."""
     size = 1 if version >= cls.FLEXIBLE else 0
