@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, cast
 
-from barnabas.ports import Buffer
 from barnabas.wire.errors import ProtocolError, UnsupportedVersion
 from barnabas.wire.layout import memo
 from barnabas.wire.limits import MAX_ELEMENTS
 from barnabas.wire.message import Message
+from barnabas.wire.primitives import Buffer
 from barnabas.wire.reading import compile_reader
 from barnabas.wire.writing import compile_writer
 

@@ -6,8 +6,8 @@ form: bytes in, whole frames out.
 
 from __future__ import annotations
 
-from barnabas.ports import Buffer
 from barnabas.wire.errors import ProtocolError
+from barnabas.wire.primitives import Buffer
 
 
 class FrameReader:

@@ -12,12 +12,12 @@ from struct import Struct
 from struct import error as StructError
 from typing import NamedTuple
 
-from barnabas.ports import Buffer
 from barnabas.wire.apis import API
 from barnabas.wire.codec import writer
 from barnabas.wire.errors import ProtocolError
 from barnabas.wire.limits import MAX_STRING_BYTES
 from barnabas.wire.message import Message
+from barnabas.wire.primitives import Buffer
 from barnabas.wire.reading import tagged_section
 
 _REQUEST = Struct(">hhih")

@@ -65,7 +65,7 @@ def place(cls: type[Message], version: int) -> tuple[Placed, ...]:
             where = Where.TAGGED
         else:
             where = Where.PLAIN
-        nullable = within(version, field.nullable) or field.kind == "records"
+        nullable = within(version, field.nullable)
         placed.append(Placed(field, where, nullable, flexible and field.flexible))
     return tuple(placed)
 

@@ -5,8 +5,12 @@ The generated codecs and the record code inline the one-byte case and call these
 
 from __future__ import annotations
 
-from barnabas.ports import Buffer
+from typing import TypeAlias
+
 from barnabas.wire.errors import ProtocolError
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+"""What decoders read and writers append: the same as `ports.Buffer`, which is above this layer."""
 
 
 def read_uvarint(buf: Buffer, pos: int) -> tuple[int, int]:

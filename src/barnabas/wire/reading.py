@@ -11,7 +11,6 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from barnabas.ports import Buffer
 from barnabas.wire.errors import ProtocolError
 from barnabas.wire.layout import SCALARS, Placed, Where, least_element, place
 from barnabas.wire.limits import (
@@ -21,7 +20,7 @@ from barnabas.wire.limits import (
     MAX_UNKNOWN_TAG_BYTES,
 )
 from barnabas.wire.message import EMPTY, Message
-from barnabas.wire.primitives import read_uvarint
+from barnabas.wire.primitives import Buffer, read_uvarint
 
 SMALL = 9
 """Arrays of scalars shorter than this use unpackers made in advance."""

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from barnabas.ports import Buffer
 from barnabas.wire.message import EMPTY, NEVER, Field, Message
+from barnabas.wire.primitives import Buffer
 
 
 class SnapshotId(Message):
@@ -84,7 +84,7 @@ class PartitionSnapshot(Message):
         ),
         Field("size", "int64", default=0),
         Field("position", "int64", default=0),
-        Field("unaligned_records", "records"),
+        Field("unaligned_records", "records", default=b""),
     )
 
     def __init__(
@@ -95,7 +95,7 @@ class PartitionSnapshot(Message):
         current_leader: LeaderIdAndEpoch = EMPTY,
         size: int = 0,
         position: int = 0,
-        unaligned_records: Buffer | None = None,
+        unaligned_records: Buffer = b"",
     ) -> None:
         self.index: int = index
         self.error_code: int = error_code
@@ -105,7 +105,7 @@ class PartitionSnapshot(Message):
         )
         self.size: int = size
         self.position: int = position
-        self.unaligned_records: Buffer | None = unaligned_records
+        self.unaligned_records: Buffer = unaligned_records
         self.unknown_tags = b""
 
 

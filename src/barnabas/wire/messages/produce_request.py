@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from barnabas.ports import Buffer
 from barnabas.wire.message import EMPTY, NEVER, Field, Message
+from barnabas.wire.primitives import Buffer
 from barnabas.wire.uuids import ZERO
 
 

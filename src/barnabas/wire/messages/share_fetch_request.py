@@ -41,14 +41,12 @@ class FetchPartition(Message):
 
     __slots__ = (
         "partition_index",
-        "partition_max_bytes",
         "acknowledgement_batches",
     )
     NAME = "FetchPartition"
     FLEXIBLE = 0
     FIELDS = (
         Field("partition_index", "int32", default=0),
-        Field("partition_max_bytes", "int32", versions=(0, 0), default=0),
         Field(
             "acknowledgement_batches",
             "array",
@@ -61,11 +59,9 @@ class FetchPartition(Message):
     def __init__(
         self,
         partition_index: int = 0,
-        partition_max_bytes: int = 0,
         acknowledgement_batches: list[AcknowledgementBatch] = EMPTY,
     ) -> None:
         self.partition_index: int = partition_index
-        self.partition_max_bytes: int = partition_max_bytes
         self.acknowledgement_batches: list[AcknowledgementBatch] = (
             [] if acknowledgement_batches is EMPTY else acknowledgement_batches
         )

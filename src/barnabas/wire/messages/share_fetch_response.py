@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from barnabas.ports import Buffer
 from barnabas.wire.message import EMPTY, NEVER, Field, Message
+from barnabas.wire.primitives import Buffer
 from barnabas.wire.uuids import ZERO
 
 
@@ -83,7 +83,7 @@ class PartitionData(Message):
         Field("acknowledge_error_code", "int16", default=0),
         Field("acknowledge_error_message", "string", nullable=(0, NEVER)),
         Field("current_leader", "struct", default=EMPTY, struct=LeaderIdAndEpoch),
-        Field("records", "records", nullable=(0, 0)),
+        Field("records", "records", default=b""),
         Field("acquired_records", "array", default=EMPTY, element="struct", struct=AcquiredRecords),
     )
 
@@ -95,7 +95,7 @@ class PartitionData(Message):
         acknowledge_error_code: int = 0,
         acknowledge_error_message: str | None = None,
         current_leader: LeaderIdAndEpoch = EMPTY,
-        records: Buffer | None = None,
+        records: Buffer = b"",
         acquired_records: list[AcquiredRecords] = EMPTY,
     ) -> None:
         self.partition_index: int = partition_index
@@ -106,7 +106,7 @@ class PartitionData(Message):
         self.current_leader: LeaderIdAndEpoch = (
             LeaderIdAndEpoch() if current_leader is EMPTY else current_leader
         )
-        self.records: Buffer | None = records
+        self.records: Buffer = records
         self.acquired_records: list[AcquiredRecords] = (
             [] if acquired_records is EMPTY else acquired_records
         )
