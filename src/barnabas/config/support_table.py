@@ -1,0 +1,196 @@
+"""Which configs this node honours, and why the others have no effect on it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+WORKS: Final = frozenset(
+    {
+        "advertised.listeners",
+        "auto.create.topics.enable",
+        "broker.id",
+        "broker.rack",
+        "compression.gzip.level",
+        "compression.lz4.level",
+        "compression.type",
+        "compression.zstd.level",
+        "connections.max.idle.ms",
+        "controller.listener.names",
+        "delete.topic.enable",
+        "fetch.max.bytes",
+        "inter.broker.listener.name",
+        "listener.security.protocol.map",
+        "listeners",
+        "log.dir",
+        "log.dirs",
+        "log.flush.interval.messages",
+        "log.flush.interval.ms",
+        "log.flush.offset.checkpoint.interval.ms",
+        "log.flush.scheduler.interval.ms",
+        "log.flush.start.offset.checkpoint.interval.ms",
+        "log.index.interval.bytes",
+        "log.index.size.max.bytes",
+        "log.initial.task.delay.ms",
+        "log.message.timestamp.after.max.ms",
+        "log.message.timestamp.before.max.ms",
+        "log.message.timestamp.type",
+        "log.retention.bytes",
+        "log.retention.check.interval.ms",
+        "log.retention.hours",
+        "log.retention.minutes",
+        "log.retention.ms",
+        "log.roll.hours",
+        "log.roll.jitter.hours",
+        "log.roll.jitter.ms",
+        "log.roll.ms",
+        "log.segment.bytes",
+        "log.segment.delete.delay.ms",
+        "max.connections",
+        "max.connections.per.ip",
+        "max.connections.per.ip.overrides",
+        "max.incremental.fetch.session.cache.slots",
+        "max.request.partition.size.limit",
+        "message.max.bytes",
+        "metadata.log.dir",
+        "metadata.log.max.record.bytes.between.snapshots",
+        "metadata.log.max.snapshot.interval.ms",
+        "metadata.log.segment.bytes",
+        "metadata.log.segment.ms",
+        "metadata.max.idle.interval.ms",
+        "metadata.max.retention.bytes",
+        "metadata.max.retention.ms",
+        "node.id",
+        "num.partitions",
+        "producer.id.expiration.check.interval.ms",
+        "producer.id.expiration.ms",
+        "replica.high.watermark.checkpoint.interval.ms",
+        "socket.listen.backlog.size",
+        "socket.request.max.bytes",
+    }
+)
+"""Honoured in full."""
+
+_ONE_LOOP = "A node is one event loop; there is no pool or queue of this kind to size."
+_ALONE = "Of effect only with more than one node."
+_GROUPS = "Groups are not built yet."
+_TRANSACTIONS = "Transactions are not built yet."
+_QUOTAS = "Quotas are not built yet."
+_TIERED = "Of effect only with tiered storage, which is not built yet."
+_SECURITY = "Of effect only on TLS and SASL listeners, which are not built yet."
+_METRICS = "Metrics are kept in another way."
+_KERNEL = "The kernel sizes socket buffers better than a fixed number."
+_INTERNAL = "Internal to Apache Kafka."
+
+# First match wins: an exact name, or a prefix that ends in a dot.
+_QUIET: Final = (
+    ("log.cleaner.enable", "Compaction is not run yet."),
+    ("log.cleaner.", "Compaction is not run yet."),
+    ("log.local.retention.bytes", _TIERED),
+    ("log.local.retention.ms", _TIERED),
+    ("log.dir.failure.timeout.ms", _ALONE),
+    ("remote.", _TIERED),
+    ("follower.fetch.last.tiered.offset.enable", _TIERED),
+    ("group.", _GROUPS),
+    ("offsets.", _GROUPS),
+    ("offset.metadata.max.bytes", _GROUPS),
+    ("share.", _GROUPS),
+    ("transaction.", _TRANSACTIONS),
+    ("transactional.", _TRANSACTIONS),
+    ("add.partitions.to.txn.", _TRANSACTIONS),
+    ("quota.window.", _QUOTAS),
+    ("controller.quota.window.", _QUOTAS),
+    ("replication.quota.window.", _ALONE),
+    ("alter.log.dirs.replication.quota.window.", _ALONE),
+    ("leader.replication.throttled.rate", _ALONE),
+    ("follower.replication.throttled.rate", _ALONE),
+    ("replica.alter.log.dirs.io.max.bytes.per.second", _ALONE),
+    ("ssl.", _SECURITY),
+    ("sasl.", _SECURITY),
+    ("security.providers", _SECURITY),
+    ("connections.max.reauth.ms", _SECURITY),
+    ("connection.failed.authentication.delay.ms", _SECURITY),
+    ("delegation.token.", "Delegation tokens are not built yet."),
+    ("metrics.", _METRICS),
+    ("kafka.metrics.", _METRICS),
+    ("telemetry.max.bytes", _METRICS),
+    ("socket.send.buffer.bytes", _KERNEL),
+    ("socket.receive.buffer.bytes", _KERNEL),
+    ("socket.connection.setup.", _ALONE),
+    ("num.", _ONE_LOOP),
+    ("background.threads", _ONE_LOOP),
+    ("queued.", "Each connection has a budget of its own for unanswered bytes."),
+    ("fetch.purgatory.", _ONE_LOOP),
+    ("producer.purgatory.", _ONE_LOOP),
+    ("delete.records.purgatory.", _ONE_LOOP),
+    ("replica.", _ALONE),
+    ("controller.quorum.", _ALONE),
+    ("controller.socket.timeout.ms", _ALONE),
+    ("controller.performance.", _INTERNAL),
+    ("auto.leader.rebalance.enable", _ALONE),
+    ("leader.imbalance.", _ALONE),
+    ("unclean.leader.election.", _ALONE),
+    ("controlled.shutdown.enable", _ALONE),
+    ("broker.", _ALONE),
+    ("initial.broker.registration.timeout.ms", _ALONE),
+    ("request.timeout.ms", _ALONE),
+    ("early.start.listeners", "All listeners open together, when the node can answer."),
+    ("server.max.startup.time.ms", _INTERNAL),
+    ("internal.", _INTERNAL),
+)
+
+# Names of older releases that still stand in files, and the release that took them away.
+_REMOVED: Final = (
+    ("zookeeper.", "4.0"),
+    ("password.encoder.", "4.0"),
+    ("inter.broker.protocol.version", "4.0"),
+    ("log.message.format.version", "4.0"),
+    ("log.message.downconversion.enable", "4.0"),
+    ("log.message.timestamp.difference.max.ms", "4.0"),
+    ("control.plane.listener.name", "4.0"),
+    ("broker.id.generation.enable", "4.0"),
+    ("reserved.broker.max.id", "4.0"),
+    ("controlled.shutdown.max.retries", "4.0"),
+    ("controlled.shutdown.retry.backoff.ms", "4.0"),
+    ("offsets.commit.required.acks", "4.0"),
+    ("delegation.token.master.key", "4.0"),
+    ("auto.include.jmx.reporter", "4.0"),
+    ("group.coordinator.new.enable", "4.0"),
+    ("eligible.leader.replicas.enable", "4.1"),
+    ("group.share.enable", "4.3"),
+)
+
+# Names that parts of Kafka, or plug-ins that are refused by another name, read for themselves.
+_PLUGIN: Final = (
+    "super.users",
+    "allow.everyone.if.no.acl.found",
+    "config.providers.",
+    "rsm.config.",
+    "rlmm.config.",
+    "listener.name.",
+)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return name == pattern or (pattern.endswith(".") and name.startswith(pattern))
+
+
+def quiet_reason(name: str) -> str:
+    """Why a known broker config that is not in `WORKS` has no effect.
+
+    Raises:
+        KeyError: no reason is written down.
+    """
+    for pattern, reason in _QUIET:
+        if _matches(name, pattern):
+            return reason
+    raise KeyError(name)
+
+
+def removed_in(name: str) -> str | None:
+    """The Kafka release that removed the broker config `name`; None if none did."""
+    return next((release for pattern, release in _REMOVED if _matches(name, pattern)), None)
+
+
+def belongs_to_plugin(name: str) -> bool:
+    """Whether another part than the broker's config reads `name`."""
+    return any(_matches(name, pattern) for pattern in _PLUGIN)
