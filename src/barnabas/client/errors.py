@@ -1,0 +1,45 @@
+"""What can go wrong on the client's side of the wire.
+
+What a node answers with an error code is a `barnabas.wire.errors.KafkaError`; what follows here
+never reached a node, or its answer never reached us.
+"""
+
+from __future__ import annotations
+
+from barnabas.wire.errors import ErrorCode
+
+
+class ClientError(Exception):
+    """The root of this module's errors."""
+
+
+class CannotConnect(ClientError):
+    """No node answered at any of the addresses that were tried."""
+
+
+class ConnectionLost(ClientError):
+    """The connection ended while an answer was outstanding; the request may have been executed."""
+
+
+class RequestTimedOut(ClientError):
+    """No answer in time; the request may have been executed."""
+
+
+class DeliveryFailed(ClientError):
+    """A record was given up; `maybe_written` says whether a copy of it may be in the log."""
+
+    def __init__(self, message: str, *, maybe_written: bool) -> None:
+        super().__init__(message)
+        self.maybe_written = maybe_written
+
+
+class RecordTooLarge(ClientError):
+    """A record alone exceeds the producer's request limit."""
+
+
+def error_code(code: int) -> ErrorCode:
+    """The named code; one that is newer than this client counts as UNKNOWN_SERVER_ERROR."""
+    try:
+        return ErrorCode(code)
+    except ValueError:
+        return ErrorCode.UNKNOWN_SERVER_ERROR

@@ -1,0 +1,402 @@
+"""The producer without sockets and clocks: which batches go where, when, and in which order.
+
+Rules (KIP-98, KIP-480 and the behaviour of Kafka's own producer):
+
+* One batch per partition and request; at most `max_in_flight` requests per node.
+* Each partition's batches carry consecutive sequences of one producer id, and are acknowledged in
+  that order. After a failed attempt the partition sends one batch at a time, oldest first, until
+  nothing waits for a repetition.
+* A batch that may have been written keeps its sequence for life: it is repeated unchanged or given
+  up, never sent under a new sequence, because that would store it twice.
+* A hole in the sequences (a batch that was given up or refused) makes the partition start over with
+  a new producer id, once nothing of the old one is in flight.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from barnabas.client.backoff import backoff_ms
+from barnabas.client.batches import Batch, BatchState
+from barnabas.client.config import ProducerConfig
+from barnabas.client.errors import DeliveryFailed, RecordTooLarge
+from barnabas.client.partitioner import Partitioner
+from barnabas.records.batch import HEADER_SIZE
+from barnabas.records.builder import record_size_bound
+from barnabas.records.record import Headers
+from barnabas.wire.errors import ErrorCode, KafkaError
+
+_MAX_SEQUENCE = 0x7FFFFFFF
+_SEQUENCE_LOST = frozenset(
+    {
+        ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+        ErrorCode.UNKNOWN_PRODUCER_ID,
+        ErrorCode.INVALID_PRODUCER_EPOCH,
+    }
+)
+_MAYBE_WRITTEN = frozenset(
+    {
+        ErrorCode.UNKNOWN_SERVER_ERROR,
+        ErrorCode.REQUEST_TIMED_OUT,
+        ErrorCode.NETWORK_EXCEPTION,
+        ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+        ErrorCode.KAFKA_STORAGE_ERROR,
+    }
+)
+"""Answers after which the batch may be in a log all the same."""
+
+
+class _Queue:
+    """One partition's batches: `sent` in sequence order, then `fresh` ones without sequence."""
+
+    __slots__ = (
+        "fresh",
+        "generation",
+        "identity",
+        "in_flight",
+        "next_sequence",
+        "sent",
+        "start_over",
+    )
+
+    def __init__(self, *, start_over: bool) -> None:
+        self.fresh: deque[Batch] = deque()
+        self.sent: deque[Batch] = deque()
+        self.in_flight = 0
+        self.generation = 0
+        self.identity = (-1, -1)
+        self.next_sequence = -1
+        self.start_over = start_over
+
+
+class ProducerCore:
+    """State of a producer. `now` is monotonic milliseconds; `below(n)` draws from [0, n).
+
+    The shell appends records, calls `drain` for what to send, and reports how each batch fared by
+    `acknowledged` or `failed`. It looks at `wants_identity` and `stale_topics` after each call.
+    """
+
+    def __init__(self, config: ProducerConfig, below: Callable[[int], int]) -> None:
+        self._config = config
+        self._below = below
+        self._partitioners: dict[str, Partitioner] = {}
+        self._queues: dict[tuple[str, int], _Queue] = {}
+        self._active: dict[tuple[str, int], _Queue] = {}
+        self._open: dict[tuple[str, int], Batch] = {}
+        self._identity = (-1, -1)
+        self._generation = 0
+        self._turn = 0
+        self._in_flight: dict[int, int] = {}
+        self.buffered_bytes = 0
+        self.has_news = False
+        """A batch was begun or filled since the shell last looked."""
+        self.wants_identity = False
+        self.stale_topics: set[str] = set()
+
+    # -- topics --
+
+    def knows(self, topic: str) -> bool:
+        """Whether records for `topic` can be appended."""
+        return topic in self._partitioners
+
+    def learn(self, topic: str, partitions: int) -> None:
+        """A topic has this many partitions."""
+        known = self._partitioners.get(topic)
+        if known is None:
+            self._partitioners[topic] = Partitioner(partitions, self._below)
+        else:
+            known.resize(partitions)
+
+    # -- appending --
+
+    @property
+    def full(self) -> bool:
+        """Whether records must wait for memory."""
+        return self.buffered_bytes >= self._config.buffer_memory
+
+    def append(
+        self,
+        topic: str,
+        partition: int | None,
+        key: bytes | None,
+        value: bytes | None,
+        timestamp: int,
+        headers: Headers,
+        now: int,
+    ) -> Batch:
+        """Add a record and return its batch, where it is the last one.
+
+        Raises `RecordTooLarge`. The topic must be known.
+        """
+        size = record_size_bound(key, value, headers)
+        if partition is None:
+            partition = self._partitioners[topic].partition(key)
+        name = (topic, partition)
+        batch = self._open.get(name)
+        if batch is None or batch.size + size > self._config.batch_size:
+            if batch is not None:
+                self._close(name, batch)
+                if key is None:
+                    partition = self._partitioners[topic].partition(key)
+                    name = (topic, partition)
+            batch = self._open.get(name) or self._start(name, size, now)
+        batch.records.append((key, value, timestamp, headers))
+        batch.size += size
+        self.buffered_bytes += size
+        return batch
+
+    def _start(self, name: tuple[str, int], size: int, now: int) -> Batch:
+        if size > self._config.max_request_size:
+            raise RecordTooLarge(
+                f"a record of {size} bytes exceeds max.request.size ({self._config.max_request_size})"
+            )
+        batch = Batch(name[0], name[1], now, now + self._config.delivery_timeout_ms)
+        queue = self._queues.get(name)
+        if queue is None:
+            queue = self._queues[name] = _Queue(start_over=self._config.enable_idempotence)
+        queue.fresh.append(batch)
+        self._active[name] = queue
+        self._open[name] = batch
+        self.has_news = True
+        return batch
+
+    def _close(self, name: tuple[str, int], batch: Batch) -> None:
+        batch.state = BatchState.READY
+        del self._open[name]
+        self.has_news = True
+        self._partitioners[name[0]].batch_full(name[1])
+
+    def close_batches(self) -> None:
+        """Whatever is gathered goes out now, without lingering."""
+        for batch in self._open.values():
+            batch.state = BatchState.READY
+        self._open.clear()
+
+    def unfinished(self) -> list[Batch]:
+        """All batches whose fate is open, in no particular order."""
+        return [batch for queue in self._active.values() for batch in (*queue.sent, *queue.fresh)]
+
+    def abandon(self, error: Exception) -> None:
+        """Nothing can be delivered any more: give up every batch."""
+        self._open.clear()
+        for batch in self.unfinished():
+            self._release(batch, error)
+        self._queues.clear()
+        self._active.clear()
+
+    # -- sending --
+
+    def identified(self, producer_id: int, epoch: int) -> None:
+        """A node gave us a producer id."""
+        self._identity = (producer_id, epoch)
+        self._generation += 1
+        self.wants_identity = False
+
+    def drain(self, leader: Callable[[str, int], int], now: int) -> dict[int, list[Batch]]:
+        """Batches to send now, one list (one request) per node; they count as in flight.
+
+        `leader` names the node of a partition, -1 when unknown.
+        """
+        calls: dict[int, list[Batch]] = {}
+        sizes: dict[int, int] = {}
+        for name, queue in self._in_turn():
+            self._expire(name, queue, now)
+            batch = self._next(name, queue, now)
+            if batch is None:
+                continue
+            node = leader(*name)
+            if node < 0:
+                self.stale_topics.add(name[0])
+                continue
+            if self._in_flight.get(node, 0) >= self._config.max_in_flight:
+                continue
+            size = sizes.get(node, 0) + batch.size
+            if node in calls and size > self._config.max_request_size:
+                continue
+            sizes[node] = size
+            calls.setdefault(node, []).append(batch)
+            self._take(queue, batch)
+        for node in calls:
+            self._in_flight[node] = self._in_flight.get(node, 0) + 1
+        return calls
+
+    def _in_turn(self) -> list[tuple[tuple[str, int], _Queue]]:
+        """Partitions that have batches, starting at another one each time so that none starves."""
+        self._active = {
+            name: queue for name, queue in self._active.items() if queue.sent or queue.fresh
+        }
+        items = list(self._active.items())
+        self._turn = (self._turn + 1) % max(len(items), 1)
+        return items[self._turn :] + items[: self._turn]
+
+    def _next(self, name: tuple[str, int], queue: _Queue, now: int) -> Batch | None:
+        """The batch of this partition that may go out, if any."""
+        if queue.in_flight < len(queue.sent):
+            # Something waits for a repetition: oldest first, alone.
+            head = queue.sent[0]
+            return head if not queue.in_flight and head.retry_ms <= now else None
+        if not queue.fresh:
+            return None
+        head = queue.fresh[0]
+        if head.state is BatchState.OPEN:
+            if now < head.created_ms + self._config.linger_ms and not self.full:
+                return None
+            head.state = BatchState.READY
+            del self._open[name]
+        if head.retry_ms > now:
+            return None
+        if queue.start_over and not self._renew(queue):
+            return None
+        return head
+
+    def _renew(self, queue: _Queue) -> bool:
+        """Give a partition a fresh producer id; False when one must be asked for first."""
+        if queue.sent:
+            return False
+        if queue.generation == self._generation:
+            self.wants_identity = True
+            return False
+        queue.generation = self._generation
+        queue.identity = self._identity
+        queue.next_sequence = 0
+        queue.start_over = False
+        return True
+
+    def _take(self, queue: _Queue, batch: Batch) -> None:
+        if batch.state is BatchState.READY:
+            queue.fresh.popleft()
+            queue.sent.append(batch)
+            self._stamp(queue, batch)
+        batch.state = BatchState.IN_FLIGHT
+        batch.attempts += 1
+        queue.in_flight += 1
+
+    def _stamp(self, queue: _Queue, batch: Batch) -> None:
+        config = self._config
+        producer_id, epoch = queue.identity
+        batch.stamp(
+            config.compression, config.compression_level, producer_id, epoch, queue.next_sequence
+        )
+        if config.enable_idempotence:
+            queue.next_sequence = (queue.next_sequence + len(batch.records)) & _MAX_SEQUENCE
+
+    def wait_ms(self, now: int) -> int | None:
+        """How long `drain` will have nothing new to do; None: until something else happens."""
+        moments: list[int] = []
+        for queue in self._active.values():
+            if queue.sent and queue.in_flight < len(queue.sent):
+                moments.append(max(queue.sent[0].retry_ms, now))
+                moments.append(queue.sent[0].deadline_ms)
+            elif queue.fresh:
+                head = queue.fresh[0]
+                lingered = head.created_ms + self._config.linger_ms
+                moments.append(max(head.retry_ms, lingered if head.state is BatchState.OPEN else 0))
+                moments.append(head.deadline_ms)
+        later = [moment for moment in moments if moment > now]
+        return min(later) - now if later else None
+
+    # -- outcomes --
+
+    def request_done(self, node: int) -> None:
+        """A request to `node` ended, one way or another; report its batches right after."""
+        self._in_flight[node] -= 1
+
+    def acknowledged(self, batch: Batch, base_offset: int, log_append_time: int) -> None:
+        """The node has the batch."""
+        batch.base_offset = base_offset
+        batch.log_append_time = log_append_time
+        queue = self._queues[batch.topic, batch.partition]
+        queue.in_flight -= 1
+        self._finish(queue, batch, None)
+        self._settle(queue)
+
+    def failed(self, batch: Batch, error: Exception, now: int) -> None:
+        """An attempt failed: a `KafkaError` is the node's answer, anything else means no answer."""
+        queue = self._queues[batch.topic, batch.partition]
+        queue.in_flight -= 1
+        code = error.code if isinstance(error, KafkaError) else ErrorCode.NETWORK_EXCEPTION
+        if code in _MAYBE_WRITTEN:
+            batch.maybe_written = True
+        if code.refreshes_metadata:
+            self.stale_topics.add(batch.topic)
+        if code in _SEQUENCE_LOST and self._config.enable_idempotence:
+            self._sequence_lost(queue, batch, error)
+        elif code.retriable and now < batch.deadline_ms:
+            self._repeat(batch, now)
+        elif batch.maybe_written:
+            self._give_up(queue, batch, DeliveryFailed(str(error), maybe_written=True))
+        else:
+            self._give_up(queue, batch, error)
+        self._settle(queue)
+
+    def _repeat(self, batch: Batch, now: int) -> None:
+        batch.state = BatchState.WAITING
+        batch.retry_ms = now + backoff_ms(
+            batch.attempts - 1,
+            self._config.retry_backoff_ms,
+            self._config.retry_backoff_max_ms,
+            self._below,
+        )
+
+    def _sequence_lost(self, queue: _Queue, batch: Batch, error: Exception) -> None:
+        """The node expected another sequence. Only the oldest batch can be the cause."""
+        batch.state = BatchState.WAITING
+        if queue.sent[0] is not batch:
+            return
+        queue.start_over = True
+        if batch.maybe_written:
+            self._give_up(queue, batch, DeliveryFailed(str(error), maybe_written=True))
+
+    def _expire(self, name: tuple[str, int], queue: _Queue, now: int) -> None:
+        """Give up batches that are out of time and not in flight; the oldest are in front."""
+        while queue.sent and queue.sent[0].deadline_ms <= now:
+            batch = queue.sent[0]
+            if batch.state is BatchState.IN_FLIGHT:
+                return
+            self._give_up(queue, batch, self._expired(batch))
+        self._settle(queue)
+        while queue.fresh and queue.fresh[0].deadline_ms <= now:
+            batch = queue.fresh.popleft()
+            if batch.state is BatchState.OPEN:
+                del self._open[name]
+            self._release(batch, self._expired(batch))
+
+    def _expired(self, batch: Batch) -> DeliveryFailed:
+        return DeliveryFailed(
+            f"{batch.topic}-{batch.partition} took nothing within "
+            f"{self._config.delivery_timeout_ms / 1000:g} s",
+            maybe_written=batch.maybe_written,
+        )
+
+    def _give_up(self, queue: _Queue, batch: Batch, error: Exception) -> None:
+        queue.start_over = self._config.enable_idempotence
+        self._finish(queue, batch, error)
+
+    def _finish(self, queue: _Queue, batch: Batch, error: Exception | None) -> None:
+        queue.sent.remove(batch)
+        self._release(batch, error)
+
+    def _release(self, batch: Batch, error: Exception | None) -> None:
+        self.buffered_bytes -= batch.size - HEADER_SIZE
+        batch.finish(error)
+
+    def _settle(self, queue: _Queue) -> None:
+        """Once nothing is in flight after a hole, what surely was not written gets a new start."""
+        if not queue.start_over or queue.in_flight or not queue.sent:
+            return
+        for batch in reversed(tuple(queue.sent)):
+            if batch.maybe_written:
+                self._finish(
+                    queue,
+                    batch,
+                    DeliveryFailed(
+                        "an earlier batch of the partition failed, and this one may be written",
+                        maybe_written=True,
+                    ),
+                )
+            else:
+                queue.sent.remove(batch)
+                batch.state = BatchState.READY
+                batch.data = None
+                queue.fresh.appendleft(batch)
