@@ -1,0 +1,99 @@
+"""What a decision is, and what decisions need to know beside the image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from barnabas.metadata.image import MetadataImage
+from barnabas.metadata.image.configs import BROKER, TOPIC
+from barnabas.wire.errors import ErrorCode, KafkaError
+from barnabas.wire.message import Message
+from barnabas.wire.messages.create_topics_response import CreatableTopicConfigs
+
+T_co = TypeVar("T_co", covariant=True)
+
+MAX_RECORDS_PER_USER_OPERATION = 10_000
+"""Kafka's cap on the records of one request; more is a POLICY_VIOLATION."""
+
+MIN_INSYNC_REPLICAS = "min.insync.replicas"
+UNCLEAN_LEADER_ELECTION = "unclean.leader.election.enable"
+
+
+class Decision(NamedTuple, Generic[T_co]):
+    """Records to append as one atomic batch (none: nothing to wait for), and the reply."""
+
+    records: Sequence[Message]
+    response: T_co
+
+
+class ConfigSchema(Protocol):
+    """What the controller asks of the config definitions. Resource types are Kafka's numbers."""
+
+    def validate(
+        self, resource_type: int, resource_name: str, new: Mapping[str, str], old: Mapping[str, str]
+    ) -> None:
+        """Check all values that a resource would have. Raises KafkaError (INVALID_CONFIG, ...)."""
+
+    def is_list(self, resource_type: int, name: str) -> bool:
+        """Whether a config is a list, so that APPEND and SUBTRACT apply."""
+
+    def default(self, resource_type: int, name: str) -> str | None:
+        """The value without any dynamic config: server.properties, else Kafka's default."""
+
+    def topic_entries(
+        self,
+        topic: Mapping[str, str],
+        node: Mapping[str, str],
+        cluster: Mapping[str, str],
+    ) -> list[CreatableTopicConfigs]:
+        """Effective configs of a topic, sorted by name (the CreateTopics reply)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerSettings:
+    """The active controller's own configuration and its sources of chance.
+
+    `random_below(n)` gives a uniform integer in [0, n); `new_uuid()` 16 random bytes.
+    """
+
+    node_id: int
+    cluster_id: str
+    schema: ConfigSchema
+    random_below: Callable[[int], int]
+    new_uuid: Callable[[], bytes]
+    num_partitions: int = 1
+    default_replication_factor: int = 1
+    delete_topic_enable: bool = True
+
+
+def topic_value(
+    image: MetadataImage, settings: ControllerSettings, topic: str, name: str
+) -> str | None:
+    """A topic's effective config: topic, this node, the cluster's default, then static."""
+    for resource_type, resource in ((TOPIC, topic), (BROKER, str(settings.node_id)), (BROKER, "")):
+        value = image.configs.of(resource_type, resource).get(name)
+        if value is not None:
+            return value
+    return settings.schema.default(TOPIC, name)
+
+
+def check_new_partitions(count: int) -> None:
+    """Raises KafkaError POLICY_VIOLATION when a request adds too many partitions at once."""
+    if count > MAX_RECORDS_PER_USER_OPERATION:
+        raise KafkaError(
+            ErrorCode.POLICY_VIOLATION,
+            f"The request asks for {count} partitions, at most {MAX_RECORDS_PER_USER_OPERATION} "
+            "can be created at once.",
+        )
+
+
+def check_record_count(records: Sequence[Message]) -> None:
+    """Raises KafkaError POLICY_VIOLATION when one request would write too many records."""
+    if len(records) > MAX_RECORDS_PER_USER_OPERATION:
+        raise KafkaError(
+            ErrorCode.POLICY_VIOLATION,
+            f"The request needs {len(records)} metadata records, more than the "
+            f"{MAX_RECORDS_PER_USER_OPERATION} that one request may write.",
+        )
