@@ -1,0 +1,84 @@
+"""Every message in every version, byte for byte beside Kafka's own generated classes.
+
+Both sides make random messages, each side reads the other's and writes them again.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from barnabas.wire.codec import decode, encode
+from tests.interop.kafka import java_command
+from tests.wire_samples import classes, every_version, random_message
+
+ROUNDS = 12
+Frame = tuple[str, int, bytes]
+
+
+def kafka_says(*arguments: str, stdin: bytes = b"") -> bytes:
+    """Run `CodecTruth` of tests/interop/java and return what it prints."""
+    command = java_command("CodecTruth", *arguments, options=("-Xmx512m",))
+    done = subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr.decode(errors="replace")
+    return done.stdout
+
+
+def frame(name: str, version: int, data: bytes) -> bytes:
+    """One frame of `CodecTruth`."""
+    text = name.encode()
+    return struct.pack(f">H{len(text)}shi", len(text), text, version, len(data)) + data
+
+
+def frames(stream: bytes) -> Iterator[Frame]:
+    """Split what `CodecTruth` printed; a refusal fails the test."""
+    data = io.BytesIO(stream)
+    while head := data.read(2):
+        name = data.read(int.from_bytes(head, "big")).decode()
+        version, size = struct.unpack(">hi", data.read(6))
+        if size < 0:
+            text = data.read(int.from_bytes(data.read(2), "big")).decode()
+            pytest.fail(f"Kafka refuses our {name} v{version}: {text}")
+        yield name, version, data.read(size)
+
+
+@pytest.mark.usefixtures("java")
+def test_the_tables_have_every_message_and_version_of_kafka() -> None:
+    theirs = [line.split() for line in kafka_says("list").decode().splitlines()]
+    ours = {cls.NAME: cls.VERSIONS for cls in classes()}
+    assert ours == {name: (int(low), int(high)) for name, low, high in theirs}
+
+
+@pytest.mark.usefixtures("java")
+def test_messages_made_by_kafka_are_read_and_written_back_identically(seed: int) -> None:
+    known = {cls.NAME: cls for cls in classes()}
+    seen: Counter[tuple[str, int]] = Counter()
+    for name, version, data in frames(kafka_says("fill", str(seed), str(ROUNDS))):
+        message = decode(known[name], version, data, exact=True)
+        assert encode(message, version) == data, f"{name} v{version}, seed {seed}: {message}"
+        seen[name, version] += 1
+    expected = {(cls.NAME, version): ROUNDS for cls, version in every_version()}
+    assert seen == expected
+    print(f"{len(seen)} message versions, {sum(seen.values())} messages of Kafka's, seed {seed}")
+
+
+@pytest.mark.usefixtures("java")
+def test_messages_made_here_are_read_and_written_back_identically_by_kafka(seed: int) -> None:
+    random = Random(seed)
+    sent: list[Frame] = []
+    for cls, version in every_version():
+        for _ in range(ROUNDS):
+            message = random_message(random, cls, version)
+            sent.append((cls.NAME, version, encode(message, version)))
+    request = b"".join(frame(*each) for each in sent)
+    answered = list(frames(kafka_says("echo", stdin=request)))
+    assert len(answered) == len(sent)
+    for (name, version, ours), theirs in zip(sent, answered, strict=True):
+        assert theirs == (name, version, ours), f"{name} v{version}, seed {seed}"
+    print(f"{len(sent)} messages of ours, seed {seed}")
