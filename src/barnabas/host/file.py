@@ -44,6 +44,8 @@ def sync_data(fd: int) -> None:
 
     The macOS branch is untested. Raises OSError.
     """
+    if fd < 0:  # os.fdatasync would raise ValueError
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     if sys.platform == "darwin":
         import fcntl
 
