@@ -15,6 +15,8 @@ from random import Random
 import pytest
 
 from barnabas.wire.codec import decode, encode
+from barnabas.wire.layout import Where, place
+from barnabas.wire.message import Message
 from tests.interop.kafka import java_command
 from tests.wire_samples import classes, every_version, random_message
 
@@ -53,6 +55,30 @@ def test_the_tables_have_every_message_and_version_of_kafka() -> None:
     theirs = [line.split() for line in kafka_says("list").decode().splitlines()]
     ours = {cls.NAME: cls.VERSIONS for cls in classes()}
     assert ours == {name: (int(low), int(high)) for name, low, high in theirs}
+
+
+def untouched(cls: type[Message], version: int) -> Message:
+    """A message of defaults, with one element of defaults in each of its plain lists of structs."""
+    message = cls()
+    for placed in place(cls, version):
+        field = placed.field
+        if placed.where is not Where.PLAIN or field.struct is None:
+            continue
+        if getattr(message, field.name) is not None:
+            element = untouched(field.struct, version)
+            setattr(message, field.name, [element] if field.kind == "array" else element)
+    return message
+
+
+@pytest.mark.usefixtures("java")
+def test_defaults_are_those_of_kafka() -> None:
+    known = {cls.NAME: cls for cls in classes()}
+    seen = set()
+    for name, version, theirs in frames(kafka_says("defaults")):
+        ours = encode(untouched(known[name], version), version)
+        assert ours == theirs, f"{name} v{version}"
+        seen.add((name, version))
+    assert seen == {(cls.NAME, version) for cls, version in every_version()}
 
 
 @pytest.mark.usefixtures("java")

@@ -37,6 +37,7 @@ import org.apache.kafka.common.record.internal.MemoryRecords;
  * <pre>
  * CodecTruth list                 name, lowest and highest stable version of every message
  * CodecTruth fill SEED ROUNDS     random messages of every version: frames on standard output
+ * CodecTruth defaults             untouched messages, one untouched element in each list: frames
  * CodecTruth echo                 reads frames, writes each message again: frames with the answers
  * </pre>
  *
@@ -56,6 +57,7 @@ public final class CodecTruth {
         switch (arguments[0]) {
             case "list" -> list();
             case "fill" -> fill(Long.parseLong(arguments[1]), Integer.parseInt(arguments[2]));
+            case "defaults" -> defaults();
             case "echo" -> echo();
             default -> throw new IllegalArgumentException(arguments[0]);
         }
@@ -83,6 +85,46 @@ public final class CodecTruth {
                         write(out, entry.getKey(), (short) version, bytesOf(message, (short) version));
                     }
                 }
+            }
+        }
+    }
+
+    private static void defaults() throws Exception {
+        try (DataOutputStream out = output()) {
+            for (var entry : messages().entrySet()) {
+                Message sample = create(entry.getValue());
+                int last = highest(entry.getKey(), sample);
+                for (int version = sample.lowestSupportedVersion(); version <= last; version++) {
+                    Message message = create(entry.getValue());
+                    addElements(message, schemaOf(entry.getValue(), version));
+                    write(out, entry.getKey(), (short) version, bytesOf(message, (short) version));
+                }
+            }
+        }
+    }
+
+    /** Adds one untouched element to every list of structs that is not a tagged field. */
+    private static void addElements(Message message, Schema schema)
+            throws ReflectiveOperationException {
+        for (BoundField bound : schema.fields()) {
+            if (bound.def.type instanceof TaggedFields) {
+                continue;
+            }
+            Field field = fieldOf(message.getClass(), bound.def.name);
+            field.setAccessible(true);
+            Object present = field.get(message);
+            if (present instanceof Collection<?>) {
+                if (!Message.class.isAssignableFrom(elementClass(field))) {
+                    continue;
+                }
+                Message made = create(elementClass(field).asSubclass(Message.class));
+                addElements(made, (Schema) bound.def.type.arrayElementType().orElseThrow());
+                field.set(message, collectionOf(field, List.of(made)));
+            } else if (present instanceof Message struct) {
+                addElements(struct, (Schema) bound.def.type);
+            } else if (present == null && BaseRecords.class.isAssignableFrom(field.getType())
+                    && !bound.def.type.isNullable()) {
+                field.set(message, MemoryRecords.EMPTY);
             }
         }
     }
@@ -219,7 +261,7 @@ public final class CodecTruth {
             throws ReflectiveOperationException {
         Field field = fieldOf(message.getClass(), name);
         field.setAccessible(true);
-        field.set(message, value(field, field.get(message), type, depth));
+        field.set(message, value(field, type, depth));
     }
 
     /** The member variable behind the snake case name of a schema. */
@@ -233,7 +275,7 @@ public final class CodecTruth {
         throw new IllegalStateException(type + " has no field " + name);
     }
 
-    private Object value(Field field, Object present, Type type, int depth)
+    private Object value(Field field, Type type, int depth)
             throws ReflectiveOperationException {
         if (type.isNullable() && random.nextInt(4) == 0) {
             return null;
@@ -257,13 +299,20 @@ public final class CodecTruth {
     }
 
     @SuppressWarnings("unchecked")
-    private Object collection(Field field, Type type, int depth) throws ReflectiveOperationException {
+    private static Collection<Object> collectionOf(Field field, List<Object> elements)
+            throws ReflectiveOperationException {
         Class<?> javaType = field.getType();
-        Type elementType = type.arrayElementType().orElseThrow();
-        Class<?> elementClass = elementClass(field);
         Collection<Object> made = javaType == List.class
             ? new ArrayList<>()
             : (Collection<Object>) javaType.getDeclaredConstructor().newInstance();
+        made.addAll(elements);
+        return made;
+    }
+
+    private Object collection(Field field, Type type, int depth) throws ReflectiveOperationException {
+        Type elementType = type.arrayElementType().orElseThrow();
+        Class<?> elementClass = elementClass(field);
+        List<Object> made = new ArrayList<>();
         boolean struct = Message.class.isAssignableFrom(elementClass);
         int count = random.nextInt(4);
         if (depth == 0 && random.nextInt(40) == 0 || !struct && random.nextInt(20) == 0) {
@@ -278,7 +327,7 @@ public final class CodecTruth {
                 made.add(scalar(elementClass, elementType));
             }
         }
-        return made;
+        return collectionOf(field, made);
     }
 
     /** The class of the elements of a list, or of one of the collections that the messages define. */
