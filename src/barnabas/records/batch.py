@@ -11,10 +11,9 @@ from struct import Struct
 from struct import error as StructError
 from typing import NamedTuple
 
-from crc32c import crc32c
-
-from barnabas.ports import Buffer
+from barnabas.records.checksum import crc32c
 from barnabas.records.errors import CorruptRecord
+from barnabas.wire.primitives import Buffer
 
 HEADER_SIZE = 61
 LOG_OVERHEAD = 12

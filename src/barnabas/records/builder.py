@@ -23,7 +23,7 @@ from barnabas.records.batch import (
     write_crc,
 )
 from barnabas.records.compression import compress
-from barnabas.records.record import Headers, Record
+from barnabas.records.record import Columns, Headers, Record
 from barnabas.wire.primitives import uvarint_size, write_uvarint
 
 NewRecord: TypeAlias = tuple[bytes | None, bytes | None, int, Headers]
@@ -191,6 +191,15 @@ def rebuild_batch(
         records_count=len(records),
     )
     return _assemble(rebuilt, payload, level)
+
+
+def rebuild_payload(columns: Columns) -> bytes:
+    """The records of `columns`, encoded anew with offset deltas from 0."""
+    rows = zip(columns.timestamp_deltas, columns.keys, columns.values, columns.headers, strict=True)
+    return b"".join(
+        encode_record(delta, timestamp, key, value, headers)
+        for delta, (timestamp, key, value, headers) in enumerate(rows)
+    )
 
 
 def recode_batch(header: BatchHeader, payload: bytes, codec: int, level: int | None) -> bytearray:

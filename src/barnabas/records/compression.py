@@ -13,9 +13,9 @@ from struct import Struct
 
 import cramjam
 
-from barnabas.ports import Buffer
 from barnabas.records.errors import CorruptRecord, InflateLimit
 from barnabas.records.frames import lz4_extent, zstd_extent
+from barnabas.wire.primitives import Buffer
 
 DEFAULT_GZIP_LEVEL = -1
 DEFAULT_LZ4_LEVEL = 9

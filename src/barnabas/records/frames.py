@@ -9,8 +9,8 @@ from __future__ import annotations
 from struct import Struct
 from struct import error as StructError
 
-from barnabas.ports import Buffer
 from barnabas.records.errors import CorruptRecord, InflateLimit
+from barnabas.wire.primitives import Buffer
 
 LZ4_MAGIC = 0x184D2204
 LZ4_MAX_RATIO = 255
@@ -151,3 +151,43 @@ def _window_for(content: int) -> int:
     """The window descriptor byte of the least power of two that holds `content` and a block."""
     log = max(content, ZSTD_MAX_BLOCK).bit_length()
     return (min(log, _ZSTD_MAX_WINDOW_LOG) - _ZSTD_MIN_WINDOW_LOG) << 3
+
+
+def with_lz4_header_checksum(data: bytes) -> bytes:
+    """`data` with the right descriptor checksum: magic 0 producers wrote a wrong one (KIP-57)."""
+    if len(data) < _LZ4_HEADER.size + 1:
+        raise CorruptRecord("lz4: cut off")
+    end = _LZ4_HEADER.size + (8 if data[4] & _LZ4_CONTENT_SIZE else 0)
+    checksum = _xxh32_short(data[4:end]) >> 8 & 0xFF
+    return data[:end] + bytes((checksum,)) + data[end + 1 :]
+
+
+_PRIME_1, _PRIME_2, _PRIME_3, _PRIME_4, _PRIME_5 = (
+    2654435761,
+    2246822519,
+    3266489917,
+    668265263,
+    374761393,
+)
+_MASK = 0xFFFFFFFF
+
+
+def _xxh32_short(data: bytes) -> int:
+    """xxHash32 (seed 0) of fewer than 16 bytes."""
+    value = _PRIME_5 + len(data)
+    whole = len(data) & ~3
+    for at in range(0, whole, 4):
+        value = value + _LE32.unpack_from(data, at)[0] * _PRIME_3 & _MASK
+        value = _rotate(value, 17) * _PRIME_4 & _MASK
+    for byte in data[whole:]:
+        value = value + byte * _PRIME_5 & _MASK
+        value = _rotate(value, 11) * _PRIME_1 & _MASK
+    value ^= value >> 15
+    value = value * _PRIME_2 & _MASK
+    value ^= value >> 13
+    value = value * _PRIME_3 & _MASK
+    return value ^ value >> 16
+
+
+def _rotate(value: int, bits: int) -> int:
+    return (value << bits | value >> (32 - bits)) & _MASK

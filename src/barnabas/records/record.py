@@ -5,12 +5,11 @@ from __future__ import annotations
 from itertools import repeat
 from typing import NamedTuple, TypeAlias
 
-from barnabas.ports import Buffer
 from barnabas.records.batch import HEADER_SIZE, MAGIC, BatchHeader, read_header
 from barnabas.records.compression import decompress
 from barnabas.records.errors import CorruptRecord, InflateLimit
 from barnabas.wire.errors import ProtocolError
-from barnabas.wire.primitives import read_uvarint, read_uvarlong, read_varint
+from barnabas.wire.primitives import Buffer, read_uvarint, read_uvarlong, read_varint
 
 __all__ = [
     "MIN_RECORD_SIZE",
@@ -22,12 +21,18 @@ __all__ = [
     "decode_columns",
     "read_columns",
     "read_records",
+    "record_times",
 ]
 
 Headers: TypeAlias = tuple[tuple[str, bytes | None], ...]
 
 MIN_RECORD_SIZE = 7
 """Length, attributes, two deltas, two null lengths and the header count, one byte each."""
+
+
+_MIN_INT64 = -(1 << 63)
+_MAX_INT64 = (1 << 63) - 1
+_MASK_64 = (1 << 64) - 1
 
 
 class Record(NamedTuple):
@@ -61,13 +66,20 @@ def read_records(batch_buf: Buffer, pos: int = 0, *, limit: int) -> list[Record]
     columns = read_columns(batch_buf, pos, header, limit=limit)
     base = header.base_offset
     offsets = [base + delta for delta in columns.offset_deltas]
-    if header.log_append_time:
-        timestamps = [header.max_timestamp] * len(offsets)
-    else:
-        base = header.base_timestamp
-        timestamps = [base + delta for delta in columns.timestamp_deltas]
+    timestamps = record_times(header, columns)
     fields = zip(offsets, timestamps, columns.keys, columns.values, columns.headers, strict=True)
     return list(map(tuple.__new__, repeat(Record), fields))
+
+
+def record_times(header: BatchHeader, columns: Columns) -> list[int]:
+    """Timestamp of each record (ms): the append time, or base plus delta in 64 bits."""
+    if header.log_append_time:
+        return [header.max_timestamp] * len(columns.keys)
+    base = header.base_timestamp
+    times = [base + delta for delta in columns.timestamp_deltas]
+    if times and (min(times) < _MIN_INT64 or max(times) > _MAX_INT64):
+        return [(time - _MIN_INT64 & _MASK_64) + _MIN_INT64 for time in times]
+    return times
 
 
 def read_columns(buf: Buffer, pos: int, header: BatchHeader, *, limit: int) -> Columns:

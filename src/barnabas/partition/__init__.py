@@ -1,0 +1,1 @@
+"""One replica of a partition: producer state, leader epochs, in-sync replicas, watermarks. Pure."""
