@@ -40,7 +40,7 @@ format: $(VENV)/.dev ## Format the sources and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 
 interop: interop-setup ## Other languages' clients, Kafka's tools and a real Apache Kafka beside ours
-	$(PYTEST) -m interop tests/interop $(ARGS)
+	$(PYTEST) -m interop -rs tests/interop $(ARGS)
 
 interop-setup: $(VENV)/.dev
 	@tests/interop/setup.sh
