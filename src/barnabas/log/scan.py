@@ -1,0 +1,189 @@
+"""Reading a segment batch by batch at start-up: full checks, or headers alone."""
+
+from __future__ import annotations
+
+from binascii import crc32
+from collections.abc import Callable, Iterator
+from struct import Struct
+
+from crc32c import crc32c
+
+from barnabas.log import offset_index, time_index
+from barnabas.log.errors import LogDamaged
+from barnabas.log.segment import MIN_LENGTH, MIN_LENGTH_V2, OVERHEAD
+from barnabas.ports import File
+from barnabas.records.batch import HEADER_SIZE, MAGIC, BatchHeader, read_header
+
+BLOCK = 1 << 20
+"""Bytes per read; a larger batch is checked in pieces of this size, never held whole."""
+_OLD = Struct(">qiibbq")
+"""offset, size, CRC-32, magic, attributes and (magic 1) timestamp of an old message."""
+
+
+class Blocks:
+    """A window over a file that only moves forward, so that each byte is read once."""
+
+    __slots__ = ("_data", "_end", "_file", "_start")
+
+    def __init__(self, file: File, end: int) -> None:
+        self._file = file
+        self._end = end
+        self._data = b""
+        self._start = 0
+
+    def at(self, position: int, n: int) -> memoryview:
+        """`n` bytes at `position` (fewer at the end of the file); `n` <= `BLOCK`."""
+        offset = position - self._start
+        if offset < 0 or offset + n > len(self._data):
+            self._data = self._file.pread(min(BLOCK, max(0, self._end - position)), position)
+            self._start, offset = position, 0
+        return memoryview(self._data)[offset : offset + n]
+
+
+def headers(file: File, position: int, end: int) -> Iterator[tuple[int, BatchHeader]]:
+    """Headers of the batches of magic 2 from `position` up to `end`; old messages are passed over.
+
+    Raises `LogDamaged` where no batch can begin.
+    """
+    blocks = Blocks(file, end)
+    while position + OVERHEAD < end:
+        view = blocks.at(position, HEADER_SIZE)
+        size = _size_at(view)
+        if size is None:
+            raise LogDamaged(f"no batch at {position} of {file.path}")
+        if position + size > end:
+            return
+        if view[16] == MAGIC:
+            yield position, read_header(view)
+        position += size
+
+
+class Scan:
+    """A segment checked from `position` on, and the index entries that belong to what is valid.
+
+    `end` is where the first invalid byte is (the file's size when there is none); `next_offset`
+    follows the last valid batch.
+    """
+
+    def __init__(
+        self,
+        file: File,
+        base_offset: int,
+        interval: int,
+        *,
+        position: int = 0,
+        max_timestamp: int = -1,
+        max_timestamp_offset: int = -1,
+        time_last: int = -1,
+    ) -> None:
+        self.offset_entries = bytearray()
+        self.time_entries = bytearray()
+        self.epochs: list[tuple[int, int]] = []
+        """(epoch, base offset) wherever the epoch of batches rises."""
+        self.first_timestamp: int | None = None
+        """Largest timestamp of the first batch, when the scan began with it."""
+        self.max_timestamp = max_timestamp
+        self.max_timestamp_offset = max_timestamp_offset
+        self.time_last = time_last
+        self.index_position = position
+        self.end = position
+        self.next_offset = base_offset
+        self._base = base_offset
+        self._interval = interval
+        self._run(file, file.size())
+
+    def _run(self, file: File, size: int) -> None:
+        """Kafka's `LogSegment.recover`. Stops for good at the first thing that is not a batch."""
+        blocks = Blocks(file, size)
+        limit = self._base + offset_index.MAX_RELATIVE
+        epoch = -1
+        while self.end + OVERHEAD < size:
+            position = self.end
+            batch = _valid_batch(file, blocks, position, size)
+            if batch is None:
+                return
+            base, last, nbytes, timestamp, batch_epoch = batch
+            if base < self.next_offset or last > limit:
+                return
+            self._note(position, last, timestamp)
+            if batch_epoch > epoch:
+                epoch = batch_epoch
+                self.epochs.append((epoch, base))
+            self.end = position + nbytes
+            self.next_offset = last + 1
+
+    def _note(self, position: int, last: int, timestamp: int) -> None:
+        """The same index entries that appending the batch makes."""
+        if position == 0:
+            self.first_timestamp = timestamp
+        if timestamp > self.max_timestamp:
+            self.max_timestamp = timestamp
+            self.max_timestamp_offset = last
+        if position - self.index_position > self._interval:
+            self.offset_entries += offset_index.ENTRY.pack(last - self._base, position)
+            self.index_position = position
+            self.add_time_entry()
+
+    def add_time_entry(self) -> None:
+        """An entry for the largest timestamp, unless there is one."""
+        if self.max_timestamp > self.time_last:
+            relative = self.max_timestamp_offset - self._base
+            self.time_entries += time_index.ENTRY.pack(self.max_timestamp, relative)
+            self.time_last = self.max_timestamp
+
+
+def batch_is_valid(file: File, position: int, size: int) -> bool:
+    """Whether a whole batch with a good CRC begins at `position`."""
+    return _valid_batch(file, Blocks(file, size), position, size) is not None
+
+
+def _size_at(view: memoryview) -> int | None:
+    """Size of the batch that begins with `view`, by its length and magic; `None` for nonsense.
+
+    The minimum is checked before any CRC: of zero-filled bytes length, magic and CRC all agree.
+    """
+    if len(view) < OVERHEAD + MIN_LENGTH:
+        return None
+    length = int.from_bytes(view[8:12], "big", signed=True)
+    magic = view[16]
+    if magic > MAGIC or length < (MIN_LENGTH_V2 if magic == MAGIC else MIN_LENGTH):
+        return None
+    return length + OVERHEAD
+
+
+def _valid_batch(
+    file: File, blocks: Blocks, position: int, end: int
+) -> tuple[int, int, int, int, int] | None:
+    """(base offset, last offset, size, max timestamp, leader epoch), `None` when invalid."""
+    view = blocks.at(position, HEADER_SIZE)
+    size = _size_at(view)
+    if size is None or position + size > end:
+        return None
+    if view[16] != MAGIC:
+        return _valid_old(file, blocks, position, size)
+    header = read_header(view)
+    if header.last_offset_delta < 0:
+        return None
+    if _crc(file, blocks, position + 21, position + size, crc32c) != header.crc:
+        return None
+    return header.base_offset, header.last_offset, size, header.max_timestamp, header.leader_epoch
+
+
+def _valid_old(
+    file: File, blocks: Blocks, position: int, size: int
+) -> tuple[int, int, int, int, int] | None:
+    """The same for a message of magic 0 or 1; a compressed one carries its last offset."""
+    view = bytes(blocks.at(position, _OLD.size)).ljust(_OLD.size, b"\0")
+    offset, _, crc, magic, _, timestamp = _OLD.unpack(view)
+    if _crc(file, blocks, position + 16, position + size, crc32) != crc & 0xFFFFFFFF:
+        return None
+    return offset, offset, size, timestamp if magic == 1 else -1, -1
+
+
+def _crc(file: File, blocks: Blocks, start: int, end: int, crc: Callable[..., int]) -> int:
+    if end - start <= BLOCK:
+        return int(crc(blocks.at(start, end - start)))
+    value = 0
+    for position in range(start, end, BLOCK):
+        value = int(crc(file.pread(min(BLOCK, end - position), position), value))
+    return value

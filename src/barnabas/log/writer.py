@@ -1,0 +1,336 @@
+"""`LogWriter`: takes what was appended to disk, in rounds, and tells each log how far it got.
+
+Write stage: once per loop iteration the tails of all dirty logs are written; small rounds on the
+loop (a `pwritev` into the page cache costs less than the hop to the executor), others on the
+executor, never two of one log at a time. Sync stage: one round at a time makes durable all that
+was written until it began, by one `Disk.sync_files`; the next begins when it ends. So syncs group
+by themselves: the slower the disk, the more appends share one.
+
+A failed write or sync takes the log directory offline. Nothing is retried, nothing rolled back:
+what the page cache holds after a failed sync is unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from barnabas.config.log_config import MAX_LONG
+from barnabas.log import names
+from barnabas.log.errors import StorageError
+from barnabas.log.files import FilePool
+from barnabas.log.log import Log
+from barnabas.log.pending import Pending
+from barnabas.log.rounds import SyncPlan, directory_of, sync_round, write_pieces, write_round
+from barnabas.ports import Clock, Executor, File
+
+INLINE_BYTES = 256 * 1024
+"""A larger round goes to the executor."""
+SLOW_WRITE_MS = 5
+"""An inline round that took longer met a device that throttles writers..."""
+COOL_DOWN_MS = 1000
+"""...so for that long all rounds go to the executor."""
+
+Schedule = Callable[[Callable[[], None]], None]
+OnFailure = Callable[[str, OSError], None]
+Flushed = Callable[[StorageError | None], None]
+
+
+class LogWriter:
+    """Writes and syncs all logs of a node. Used on the event loop only.
+
+    `schedule` runs a function once in this or the next loop iteration (`loop.call_soon`);
+    `on_failure(directory, error)` must mark all logs of that directory offline (`Log.fail`).
+    """
+
+    def __init__(
+        self,
+        pool: FilePool,
+        executor: Executor,
+        clock: Clock,
+        *,
+        schedule: Schedule,
+        on_failure: OnFailure,
+    ) -> None:
+        self._pool = pool
+        self._disk = pool.disk
+        self._executor = executor
+        self._clock = clock
+        self._schedule = schedule
+        self._on_failure = on_failure
+        self._dirty: list[Log] = []
+        self._scheduled = False
+        self._not_inline_before = -1
+        self._to_sync: list[Log] = []
+        self._syncing = False
+        self._max_sync_files = max(1, pool.limit // 2)
+
+    def dirty(self, log: Log) -> None:
+        """`log` has pending bytes. (`Log.mark_dirty`; called once per clean-to-dirty change.)"""
+        self._dirty.append(log)
+        if not self._scheduled:
+            self._scheduled = True
+            self._schedule(self._drain)
+
+    def flush(self, log: Log, done: Flushed) -> None:
+        """Call `done(None)` once all that is appended now is durable, whatever the mode.
+
+        `done(error)` when the directory fails first.
+        """
+        if log.offline is not None:
+            done(StorageError(f"{log.path} is offline"))
+        elif log.durable_offset >= log.end_offset and not log.has_pending:
+            done(None)
+        else:
+            log.sync.flushes.append((log.end_offset, done))
+            self._want_sync(log)
+            self._start_sync()
+
+    def release(self, log: Log, then: Callable[[], None]) -> None:
+        """Take `log`, which `Log.fail` made unusable, out of all rounds; `then` when it is out.
+
+        Only then may its directory be renamed: a round that met a missing file would take the
+        whole log directory offline.
+        """
+        if log.sync.busy or log.sync.syncing:
+            log.sync.released = then
+        else:
+            then()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is pending, being written or being synced."""
+        return not (self._dirty or self._scheduled or self._to_sync or self._syncing)
+
+    def _drain(self) -> None:
+        """One write round over all dirty logs that are in no other."""
+        self._scheduled = False
+        logs, self._dirty = self._dirty, []
+        work: list[tuple[Log, list[Pending], bool]] = []
+        total, heavy = 0, False
+        for log in logs:
+            if log.sync.busy:
+                self._dirty.append(log)  # `_wrote` schedules again when its round ends
+                continue
+            if log.offline is not None:
+                continue
+            pieces = log.take()
+            for piece in pieces:
+                total += piece.end_position - piece.position
+                heavy = heavy or piece.new or piece.last
+            work.append((log, pieces, log.config.ack_mode == "synced"))
+        if not work:
+            return
+        started = self._clock.monotonic_ms()
+        if heavy or total > INLINE_BYTES or started < self._not_inline_before:
+            for log, _, _ in work:
+                log.sync.busy = True
+            self._executor.submit(
+                lambda: write_round(self._disk, work),
+                lambda failed, error: self._wrote(work, failed, error),
+            )
+            return
+        self._write_inline(work)
+        now = self._clock.monotonic_ms()
+        if now - started > SLOW_WRITE_MS:
+            self._not_inline_before = now + COOL_DOWN_MS
+
+    def _write_inline(self, work: list[tuple[Log, list[Pending], bool]]) -> None:
+        opened = self._pool.get
+        for log, pieces, synced in work:
+            if log.offline is not None:
+                continue
+            try:
+                write_pieces(self._disk, opened, pieces, synced=synced)
+            except OSError as error:
+                self._fail(directory_of(log), error)
+                continue
+            self._written(log, pieces)
+        self._start_sync()
+        for log, _, _ in work:
+            if log.on_progress is not None:
+                log.on_progress()
+
+    def _wrote(
+        self,
+        work: list[tuple[Log, list[Pending], bool]],
+        failed: dict[Log, OSError] | None,
+        error: BaseException | None,
+    ) -> None:
+        """An executor round ended."""
+        if error is not None:
+            raise error  # not an OSError: a bug of ours
+        for log, os_error in (failed or {}).items():
+            self._fail(directory_of(log), os_error)
+        for log, pieces, _ in work:
+            log.sync.busy = False
+            if log.offline is None:
+                self._written(log, pieces)
+            _call_released(log)
+        self._start_sync()
+        if self._dirty and not self._scheduled:
+            self._scheduled = True
+            self._schedule(self._drain)
+        for log, _, _ in work:
+            if log.on_progress is not None:
+                log.on_progress()
+
+    def _written(self, log: Log, pieces: list[Pending]) -> None:
+        log.wrote(pieces)
+        state = log.sync
+        for piece in pieces:
+            if not state.unsynced or state.unsynced[-1] is not piece.segment:
+                state.unsynced.append(piece.segment)
+            if piece.new:
+                state.new_names = True
+            if piece.last:
+                state.rolled.append(piece)
+        if state.queued:
+            return
+        config = log.config
+        if (
+            config.ack_mode == "synced"
+            or state.rolled
+            or state.flushes
+            or log.written_offset - log.durable_offset >= config.flush_messages
+        ):
+            self._want_sync(log)
+        elif config.flush_ms < MAX_LONG and state.timer is None:
+            state.timer = self._clock.call_later(config.flush_ms, lambda: self._flush_due(log))
+
+    def _flush_due(self, log: Log) -> None:
+        log.sync.timer = None
+        if log.offline is None:
+            self._want_sync(log)
+            self._start_sync()
+
+    def _want_sync(self, log: Log) -> None:
+        if not log.sync.queued:
+            log.sync.queued = True
+            self._to_sync.append(log)
+
+    def _start_sync(self) -> None:
+        if self._syncing or not self._to_sync:
+            return
+        plans: list[SyncPlan] = []
+        paths: list[str] = []
+        waiting, self._to_sync = self._to_sync, []
+        for at, log in enumerate(waiting):
+            if len(paths) >= self._max_sync_files:
+                self._to_sync = waiting[at:]
+                break
+            log.sync.queued = False
+            if log.offline is None and (log.sync.unsynced or log.sync.new_names):
+                plan = _plan(log)
+                log.sync.syncing = True
+                plans.append(plan)
+                paths += plan.paths
+        if not plans:
+            return
+        self._syncing = True
+        files: dict[str, File] = {}
+        for plan in plans:
+            try:
+                for path in plan.paths:
+                    files[path] = self._pool.pin(path)
+            except OSError as error:
+                self._fail(directory_of(plan.log), error)
+        plans_left = [plan for plan in plans if plan.log.offline is None]
+        self._executor.submit(
+            lambda: sync_round(self._disk, plans_left, files),
+            lambda failed, error: self._synced(plans, list(files), failed, error),
+        )
+
+    def _synced(
+        self,
+        plans: list[SyncPlan],
+        paths: list[str],
+        failed: dict[str, OSError] | None,
+        error: BaseException | None,
+    ) -> None:
+        """A sync round ended."""
+        self._syncing = False
+        self._pool.unpin(paths)
+        if error is not None:
+            raise error  # not an OSError: a bug of ours
+        for directory, os_error in (failed or {}).items():
+            self._fail(directory, os_error)
+        for plan in plans:
+            plan.log.sync.syncing = False
+            if plan.log.offline is None:
+                _made_durable(plan)
+            _call_released(plan.log)
+        for plan in plans:
+            _call_flushed(plan.log)
+            if plan.log.sync.flushes and plan.log.offline is None:
+                self._want_sync(plan.log)
+        self._start_sync()
+        for plan in plans:
+            if plan.log.on_progress is not None:
+                plan.log.on_progress()
+
+    def _fail(self, directory: str, error: OSError) -> None:
+        self._on_failure(directory, error)
+
+
+def _plan(log: Log) -> SyncPlan:
+    """What must be synced for all that is written now; takes it out of the log's state."""
+    state = log.sync
+    if state.timer is not None:
+        state.timer.cancel()
+        state.timer = None
+    paths = [segment.path + names.LOG for segment in state.unsynced]
+    for piece in state.rolled:
+        path = piece.segment.path
+        paths += [path + names.OFFSET_INDEX, path + names.TIME_INDEX]
+        if piece.segment.has_txns:
+            paths.append(path + names.TXN_INDEX)
+    epochs = None
+    if state.rolled:
+        text = log.epochs.encode()
+        epochs = text if text != log.epochs_written else None
+    last = state.unsynced[-1] if state.unsynced else log.segments[-1]
+    plan = SyncPlan(
+        log,
+        log.written_offset,
+        last.size,
+        last.base_offset,
+        paths,
+        state.rolled,
+        epochs,
+        state.new_names,
+    )
+    state.unsynced = []
+    state.rolled = []
+    state.new_names = False
+    return plan
+
+
+def _made_durable(plan: SyncPlan) -> None:
+    log = plan.log
+    log.durable_offset = plan.offset
+    log.mark(plan.offset, plan.base, plan.position)
+    if plan.epochs is not None:
+        log.epochs_written = plan.epochs
+    for piece in plan.rolled:
+        log.snapshots.append(piece.next_base)
+        # Data, indexes, producer snapshot and epochs below the new segment are all durable.
+        log.recovery_point = max(log.recovery_point, piece.next_base)
+
+
+def _call_flushed(log: Log) -> None:
+    """Tell those whose offset is durable now, or everybody when the directory failed."""
+    flushes = log.sync.flushes
+    if not flushes:
+        return
+    error = None if log.offline is None else StorageError(f"{log.path} is offline")
+    log.sync.flushes = [wait for wait in flushes if error is None and wait[0] > log.durable_offset]
+    for offset, done in flushes:
+        if error is not None or offset <= log.durable_offset:
+            done(error)
+
+
+def _call_released(log: Log) -> None:
+    then = log.sync.released
+    if then is not None and not (log.sync.busy or log.sync.syncing):
+        log.sync.released = None
+        then()
