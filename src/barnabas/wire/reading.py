@@ -60,7 +60,7 @@ def long_string(buf: Buffer, pos: int) -> tuple[int, int]:
 
 
 def tagged_section(buf: Buffer, pos: int, end: int) -> tuple[list[tuple[int, int, int, int]], int]:
-    """Split a section of tagged fields that starts at `pos`.
+    """Split a section of tagged fields that starts at `pos` and may not go beyond `end`.
 
     Returns ((tag, start of the entry, start of the payload, end of the payload), ...) and the
     position after the section. Any order is taken, as Kafka does; a tag given twice is not.
@@ -89,10 +89,11 @@ def raw_tag(buf: Buffer, entry: int, start: int, stop: int) -> bytes:
     return bytes(buf[entry:stop])
 
 
-def unknown_section(buf: Buffer, pos: int, end: int) -> tuple[bytes, int]:
-    """A section of tagged fields none of which is known: (raw entries, position after it)."""
+def unknown_section(buf: Buffer, pos: int, end: int) -> tuple[bytes, int, int]:
+    """A section of tagged fields none of which is known: (raw entries, their count, end)."""
     entries, pos = tagged_section(buf, pos, end)
-    return b"".join([raw_tag(buf, entry, start, stop) for _, entry, start, stop in entries]), pos
+    raw = b"".join([raw_tag(buf, entry, start, stop) for _, entry, start, stop in entries])
+    return raw, len(entries), pos
 
 
 def keeps_views(cls: type[Message]) -> bool:
@@ -219,15 +220,19 @@ class _Source:
         self.emit(f"if {count}:")
         self.depth += 1
         if known:
-            self.known_tags(cls, var, known)
+            self.known_tags(cls, var, known, count)
         else:
-            self.emit(f"{var}.unknown_tags, pos = unknown_section(buf, pos - 1, end)")
+            self.emit(f"{var}.unknown_tags, {count}, pos = unknown_section(buf, pos - 1, end)")
+        # Tags cost steps like elements do, and a frame has room for many millions of them.
+        self.emit(f"budget -= {count}")
+        self.emit(f"if budget < 0: raise bad_count({cls.__name__!r}, {count}, end - pos)")
         self.depth -= 1
 
-    def known_tags(self, cls: type[Message], var: str, known: list[Placed]) -> None:
+    def known_tags(self, cls: type[Message], var: str, known: list[Placed], count: str) -> None:
         entries, after, unknown = self.name("e"), self.name("p"), self.name("x")
         tag, entry, stop = self.name("g"), self.name("s"), self.name("q")
         self.emit(f"{entries}, {after} = tagged_section(buf, pos - 1, end)")
+        self.emit(f"{count} = len({entries})")
         self.emit(f'{unknown} = b""')
         self.emit(f"for {tag}, {entry}, pos, {stop} in {entries}:")
         self.depth += 1

@@ -249,8 +249,12 @@ class _Source:
 
     def array(self, p: Placed, value: str, label: str) -> None:
         """Write an array: its count, then its elements."""
-        items, count = self.name("a"), self.name("n")
+        items = self.name("a")
         self.emit(f"{items} = {value}")
+        if p.field.element in SCALARS and p.field.element != "uuid":
+            self.scalars(p, items)
+            return
+        count = self.name("n")
         plus = " + 1" if p.compact else ""
         if p.nullable:
             self.emit(f"if {items} is None: {items} = (); {count} = {0 if p.compact else -1}")
@@ -262,32 +266,45 @@ class _Source:
         else:
             self.fixed("i", count)
             self.flush()
-        self.elements(p, items, label)
+        self.loop(p, items, label)
 
-    def elements(self, p: Placed, items: str, label: str) -> None:
-        element = p.field.element
-        if element in SCALARS and element != "uuid":
-            code = SCALARS[element][0]
-            small = self.constant(f"small_{code.replace('?', 'o')}", _small(code))
-            size = self.name("k")
-            self.emit(f"{size} = len({items})")
-            self.emit(
-                f"{self.out} += {small}[{size}](*{items}) if {size} < {SMALL}"
-                f" else pack('>%d{code}' % {size}, *{items})"
-            )
-            return
+    def scalars(self, p: Placed, items: str) -> None:
+        """Write an array of numbers: short ones with one packer for count and elements."""
+        self.flush()
+        code, count = SCALARS[p.field.element][0], self.name("n")
+        prefix, plus = ("B", " + 1") if p.compact else ("i", "")
+        if p.nullable:
+            null = "append(0)" if p.compact else "extend(b'\\xff\\xff\\xff\\xff')"
+            self.emit(f"if {items} is None: {self.out}.{null}")
+            self.emit("else:")
+            self.depth += 1
+        small = self.constant(f"small_{prefix}{code.replace('?', 'o')}", _small(prefix, code))
+        self.emit(f"{count} = len({items})")
+        self.emit(f"if {count} < {SMALL}:")
+        self.emit(f"    {self.out} += {small}[{count}]({count}{plus}, *{items})")
+        self.emit("else:")
+        if p.compact:
+            self.emit(f"    put_uvarint({self.out}, {count} + 1)")
+            self.emit(f"    {self.out} += pack('>%d{code}' % {count}, *{items})")
+        else:
+            self.emit(f"    {self.out} += pack('>i%d{code}' % {count}, {count}, *{items})")
+        if p.nullable:
+            self.depth -= 1
+
+    def loop(self, p: Placed, items: str, label: str) -> None:
+        """Write the elements of an array that are not numbers."""
         item = self.name("m")
         self.emit(f"for {item} in {items}:")
         self.depth += 1
         if p.field.struct is not None:
             self.struct(p.field.struct, item)
         else:
-            self.value(element, item, label, nullable=False, compact=p.compact)
+            self.value(p.field.element, item, label, nullable=False, compact=p.compact)
         self.flush()
         if self.lines[-1].endswith(":"):
             self.emit("pass")
         self.depth -= 1
 
 
-def _small(code: str) -> tuple[Callable[..., bytes], ...]:
-    return tuple(struct.Struct(f">{count}{code}").pack for count in range(SMALL))
+def _small(prefix: str, code: str) -> tuple[Callable[..., bytes], ...]:
+    return tuple(struct.Struct(f">{prefix}{count}{code}").pack for count in range(SMALL))
