@@ -14,7 +14,9 @@ from random import Random
 
 import pytest
 
+from barnabas.wire.apis import API
 from barnabas.wire.codec import decode, encode
+from barnabas.wire.errors import ErrorCode
 from barnabas.wire.layout import Where, place
 from barnabas.wire.message import Message
 from tests.interop.kafka import java_command
@@ -68,6 +70,29 @@ def untouched(cls: type[Message], version: int) -> Message:
             element = untouched(field.struct, version)
             setattr(message, field.name, [element] if field.kind == "array" else element)
     return message
+
+
+@pytest.mark.usefixtures("java")
+def test_the_table_of_apis_is_that_of_kafka() -> None:
+    ours = []
+    for api in API.values():
+        versions = range(api.min_version, api.max_version + 1)
+        headers = ",".join(
+            f"{api.request_header_version(v)}/{api.response_header_version(v)}" for v in versions
+        )
+        numbers = f"{api.key} {api.name} {api.advertised_min} {api.min_version} {api.max_version}"
+        flags = (api.on_broker, api.on_controller, api.forwarded, api.internal)
+        ours.append(f"{numbers} {headers} {' '.join(str(flag).lower() for flag in flags)}")
+    assert ours == kafka_says("apis").decode().splitlines()
+
+
+@pytest.mark.usefixtures("java")
+def test_the_error_codes_are_those_of_kafka() -> None:
+    ours = []
+    for code in ErrorCode:
+        flags = f"{code.retriable} {code.refreshes_metadata}".lower()
+        ours.append(f"{int(code)} {code.name} {flags}")
+    assert ours == kafka_says("errors").decode().splitlines()
 
 
 @pytest.mark.usefixtures("java")

@@ -16,11 +16,16 @@ import java.util.TreeMap;
 import java.util.jar.JarFile;
 
 import org.apache.kafka.common.Uuid;
+import org.apache.kafka.common.errors.RefreshRetriableException;
+import org.apache.kafka.common.errors.RetriableException;
 import org.apache.kafka.common.message.ApiMessageType;
+import org.apache.kafka.common.message.ApiMessageType.ListenerType;
 import org.apache.kafka.common.message.FetchRequestData;
 import org.apache.kafka.common.metadata.TopicRecord;
+import org.apache.kafka.common.protocol.ApiKeys;
 import org.apache.kafka.common.protocol.ApiMessage;
 import org.apache.kafka.common.protocol.ByteBufferAccessor;
+import org.apache.kafka.common.protocol.Errors;
 import org.apache.kafka.common.protocol.Message;
 import org.apache.kafka.common.protocol.MessageUtil;
 import org.apache.kafka.common.protocol.types.BoundField;
@@ -35,6 +40,8 @@ import org.apache.kafka.common.record.internal.MemoryRecords;
  * What Kafka's own generated classes say about the bytes of every message.
  *
  * <pre>
+ * CodecTruth apis                 the table of APIs, one per line
+ * CodecTruth errors               the table of error codes, one per line
  * CodecTruth list                 name, lowest and highest stable version of every message
  * CodecTruth fill SEED ROUNDS     random messages of every version: frames on standard output
  * CodecTruth defaults             untouched messages, one untouched element in each list: frames
@@ -55,11 +62,46 @@ public final class CodecTruth {
 
     public static void main(String[] arguments) throws Exception {
         switch (arguments[0]) {
+            case "apis" -> apis();
+            case "errors" -> errors();
             case "list" -> list();
             case "fill" -> fill(Long.parseLong(arguments[1]), Integer.parseInt(arguments[2]));
             case "defaults" -> defaults();
             case "echo" -> echo();
             default -> throw new IllegalArgumentException(arguments[0]);
+        }
+    }
+
+    /** Key, name, versions, the header versions of each, listeners, forwarded, internal. */
+    private static void apis() {
+        for (ApiKeys api : ApiKeys.values()) {
+            ApiMessageType type = api.messageType;
+            int low = type.lowestSupportedVersion();
+            int high = type.highestSupportedVersion(false);
+            if (low > high) {
+                continue;
+            }
+            int listed = api == ApiKeys.PRODUCE
+                ? ApiKeys.PRODUCE_API_VERSIONS_RESPONSE_MIN_VERSION
+                : low;
+            List<String> headers = new ArrayList<>();
+            for (short version = (short) low; version <= high; version++) {
+                headers.add(api.requestHeaderVersion(version) + "/" + api.responseHeaderVersion(version));
+            }
+            System.out.println(String.join(" ", String.valueOf(api.id), api.name,
+                String.valueOf(listed), String.valueOf(low), String.valueOf(high),
+                String.join(",", headers),
+                String.valueOf(type.listeners().contains(ListenerType.BROKER)),
+                String.valueOf(type.listeners().contains(ListenerType.CONTROLLER)),
+                String.valueOf(api.forwardable), String.valueOf(api.clusterAction)));
+        }
+    }
+
+    private static void errors() {
+        for (Errors error : Errors.values()) {
+            System.out.println(error.code() + " " + error.name() + " "
+                + (error.exception() instanceof RetriableException) + " "
+                + (error.exception() instanceof RefreshRetriableException));
         }
     }
 
