@@ -49,7 +49,8 @@ class Connection:
         self._buffer = memoryview(bytearray(RECEIVE_BUFFER_BYTES))
         self._transport: Transport | None = None
         self._error: ClientError | None = None
-        self.on_close: Callable[[Connection], None] | None = None
+        self.features: dict[str, int] = {}
+        """Finalised feature levels of the cluster, as the node listed them."""
 
     @classmethod
     async def open(cls, ports: Ports, config: ClientConfig, host: str, port: int) -> Connection:
@@ -82,6 +83,9 @@ class Connection:
         if response.error_code != ErrorCode.NONE:
             raise ConnectionLost(f"the node answered ApiVersions with {response.error_code}")
         self._exchange.negotiated(response)
+        self.features = {
+            feature.name: feature.max_version_level for feature in response.finalized_features
+        }
 
     @property
     def closed(self) -> bool:
@@ -176,8 +180,6 @@ class Connection:
         for call in self._exchange.abandon():
             call.timer.cancel()
             call.callback(None, error)
-        if self.on_close is not None:
-            self.on_close(self)
 
     # -- ports.StreamProtocol --
 

@@ -68,6 +68,8 @@ class FetchCore:
         self._ready: deque[TopicPartition] = deque()
         self._failures: deque[Exception] = deque()
         self.stale_topics: set[str] = set()
+        self.skipped = False
+        """A position moved past records that are not handed out, since the shell last looked."""
 
     def assign(self, positions: dict[TopicPartition, int]) -> None:
         """Read these partitions from these offsets; forget all others."""
@@ -185,6 +187,7 @@ class FetchCore:
         if header.base_offset < state.position:
             records = [record for record in records if record.offset >= state.position]
         state.position = header.next_offset
+        self.skipped = self.skipped or not records
         return records, time_type
 
     def _visible(self, chunk: _Chunk, pos: int, header: BatchHeader) -> bool:

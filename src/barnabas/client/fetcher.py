@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -73,6 +74,9 @@ class Fetcher:
     async def poll(self, timeout_ms: int) -> FetchedRecords | None:
         """The next batch of records; None when none came in time.
 
+        None also when a position moved without a record to show for it (markers, aborted records):
+        whoever waits for an end offset looks at `positions` then.
+
         Raises `KafkaError` for a partition that can't be read, `ClientError` for damaged data.
         """
         deadline = self._clock.monotonic_ms() + timeout_ms
@@ -82,7 +86,8 @@ class Fetcher:
             if taken is not None:
                 return taken
             left = deadline - self._clock.monotonic_ms()
-            if left <= 0:
+            if left <= 0 or self._core.skipped:
+                self._core.skipped = False
                 return None
             self._news.clear()
             # A paused partition needs a second look even when nothing arrives.
@@ -108,7 +113,7 @@ class Fetcher:
             self._busy.add(node)
             connection = self._cluster.open_connection(node)
             if connection is None:
-                self._chore(f"connect {node}", lambda n=node, a=asked: self._connect(n, a))
+                self._chore(f"connect {node}", partial(self._connect, node, asked))
             else:
                 self._send(connection, node, asked)
         if self._core.stale_topics:

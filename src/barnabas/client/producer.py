@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -263,7 +264,7 @@ class Producer:
         if connection is not None:
             self._send(connection, node, batches)
             return
-        self._chore(f"connect {id(batches)}", lambda: self._connect(node, batches))
+        self._chore(f"connect {id(batches)}", partial(self._connect, node, batches))
 
     async def _connect(self, node: int, batches: list[Batch]) -> None:
         try:

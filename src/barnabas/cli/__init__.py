@@ -1,0 +1,1 @@
+"""The command line. `barnabas.cli.main:main` is its entry point."""
