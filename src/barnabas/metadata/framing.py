@@ -6,6 +6,8 @@ metadata.version exists so that a node never meets one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from barnabas.metadata.errors import MetadataError
 from barnabas.metadata.features import (
     MV_CORDONED_LOG_DIRS,
@@ -39,6 +41,11 @@ def encode_record(record: Message, version: int) -> bytes:
     write_uvarint(out, version)
     writer(type(record), version)(record, out)
     return bytes(out)
+
+
+def encode_records(records: Iterable[Message], metadata_version: int) -> list[bytes]:
+    """Framed values of records, in the versions of a metadata.version."""
+    return [encode_record(r, record_version(r, metadata_version)) for r in records]
 
 
 def decode_record(value: Buffer) -> Message:
