@@ -53,6 +53,7 @@ class VoteAsked(NamedTuple):
     """Another node wants a vote or a pre-vote; answered by `Respond(token, ...)`."""
 
     token: int
+    version: int
     request: VoteRequest
 
 
@@ -63,7 +64,6 @@ class VoteAnswered(NamedTuple):
     epoch: int
     pre_vote: bool
     response: VoteResponse
-    now_ms: int
 
 
 class VoteUnsupported(NamedTuple):
@@ -71,13 +71,13 @@ class VoteUnsupported(NamedTuple):
 
     voter_id: int
     epoch: int
-    now_ms: int
 
 
 class BeginEpochAsked(NamedTuple):
     """A leader announces itself; answered by `Respond(token, ...)`."""
 
     token: int
+    version: int
     request: BeginQuorumEpochRequest
 
 
@@ -92,6 +92,7 @@ class EndEpochAsked(NamedTuple):
     """A leader resigned; answered by `Respond(token, ...)`."""
 
     token: int
+    version: int
     request: EndQuorumEpochRequest
 
 
@@ -100,6 +101,12 @@ class EndEpochAnswered(NamedTuple):
 
     voter_id: int
     response: EndQuorumEpochResponse
+
+
+class RequestFailed(NamedTuple):
+    """A request that was sent to a voter got no answer; come again after the retry backoff."""
+
+    voter_id: int
 
 
 class FetchAsked(NamedTuple):
@@ -134,6 +141,7 @@ Event: TypeAlias = (
     | BeginEpochAnswered
     | EndEpochAsked
     | EndEpochAnswered
+    | RequestFailed
     | FetchAsked
     | SnapshotFetched
     | ResignAsked

@@ -7,6 +7,9 @@ from barnabas.raft.types import ReplicaKey, VoterSet
 OBSERVER_EXPIRY_MS = 300_000
 """An observer that does not fetch for so long is dropped from DescribeQuorum (Kafka's value)."""
 
+MAX_OBSERVERS = 1_000
+"""More are served but not listed; without a bound, made-up replica ids would fill the memory."""
+
 UNKNOWN = -1
 
 
@@ -85,7 +88,9 @@ class LeaderState:
             progress = self.observers.get(replica)
             if progress is None:
                 self.expire_observers(now_ms)
-                progress = self.observers[replica] = ReplicaProgress(replica)
+                progress = ReplicaProgress(replica)
+                if len(self.observers) < MAX_OBSERVERS:
+                    self.observers[replica] = progress
             progress.fetched(offset, leader_end, now_ms)
             return False
         progress.fetched(offset, leader_end, now_ms)
