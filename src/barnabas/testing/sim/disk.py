@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import cast
+from typing import NoReturn, cast
 
 from barnabas.ports import File
 from barnabas.testing.sim.crash_choice import random_content, random_image
@@ -67,6 +67,8 @@ class SimDisk:
         """Grows at every crash; files opened before it are dead."""
         self.observer: Callable[[str, str], None] | None = None
         """Told (kind, path) of every operation, for the trace."""
+        self.on_dead: Callable[[], None] = lambda: None
+        """Called when a crash point is reached."""
         self._locked: dict[int, object] = {}
         self._dead = False
         self._crash_before: int | None = None
@@ -296,8 +298,7 @@ class SimDisk:
     def end(self) -> None:
         """A changing operation has taken effect. May raise SimulatedCrash."""
         if self.op_count == self._crash_after:
-            self._dead = True
-            raise SimulatedCrash
+            self._die()
 
     def write(self, file: SimFile, position: int, data: bytes) -> None:
         """Write, or a part of it and then the error of a full disk or a fault."""
@@ -357,8 +358,12 @@ class SimDisk:
             raise SimulatedCrash
         self.op_count += 1
         if self.op_count == self._crash_before:
-            self._dead = True
-            raise SimulatedCrash
+            self._die()
+
+    def _die(self) -> NoReturn:
+        self._dead = True
+        self.on_dead()
+        raise SimulatedCrash
 
     def _spend(self, kind: str) -> None:
         faults = self.faults

@@ -1,0 +1,71 @@
+"""While a simulated loop runs, the usual ways to the real world are closed.
+
+Not a sandbox: it catches what slips in by mistake. Imports still work, and so do files and
+threads that were opened before.
+"""
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+import random
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from barnabas.testing.sim.refusals import refusal
+
+EPOCH_US = 1_700_000_000_000_000
+"""Wall-clock time at which every simulated world begins (14 November 2023)."""
+
+_REFUSED: tuple[tuple[Any, str], ...] = (
+    (builtins, "open"),
+    (io, "open"),
+    (os, "open"),
+    (os, "urandom"),
+    (socket.socket, "__init__"),
+    (subprocess.Popen, "__init__"),
+    (threading.Thread, "start"),
+    (time, "sleep"),
+    (random.SystemRandom, "random"),
+    (random.SystemRandom, "getrandbits"),
+    *(
+        (random, name)
+        for name in ("random", "randrange", "randint", "choice", "shuffle", "sample", "uniform")
+    ),
+)
+
+
+@contextmanager
+def no_outside(now_us: Callable[[], int]) -> Iterator[None]:
+    """Refuse the outside and let `time` tell virtual time (logging asks for it) for a while."""
+    replaced: list[tuple[Any, str, Any]] = [
+        (owner, name, refusal(f"{owner.__name__}.{name}")) for owner, name in _REFUSED
+    ]
+    replaced += [
+        (time, "time", lambda: (EPOCH_US + now_us()) / 1e6),
+        (time, "time_ns", lambda: (EPOCH_US + now_us()) * 1000),
+        (time, "monotonic", lambda: now_us() / 1e6),
+        (time, "monotonic_ns", lambda: now_us() * 1000),
+        (time, "perf_counter", lambda: now_us() / 1e6),
+        (time, "perf_counter_ns", lambda: now_us() * 1000),
+    ]
+    saved = [
+        (owner, name, owner.__dict__.get(name), name in owner.__dict__)
+        for owner, name, _ in replaced
+    ]
+    try:
+        for owner, name, value in replaced:
+            setattr(owner, name, value)
+        yield
+    finally:
+        for owner, name, value, own in saved:
+            if own:
+                setattr(owner, name, value)
+            else:
+                delattr(owner, name)
