@@ -47,13 +47,14 @@ def examples(*lines: str) -> str:
 
 def parse_bootstrap(text: str) -> list[tuple[str, int]]:
     """Addresses from `HOST:PORT[,HOST:PORT...]`; IPv6 hosts stand in brackets."""
-    addresses = [_address(part.strip()) for part in text.split(",") if part.strip()]
+    addresses = [parse_address(part.strip()) for part in text.split(",") if part.strip()]
     if not addresses:
         raise Failure("The bootstrap address is empty.", Exit.USAGE, "Use HOST:PORT.")
     return addresses
 
 
-def _address(text: str) -> tuple[str, int]:
+def parse_address(text: str) -> tuple[str, int]:
+    """Host and port from `HOST:PORT`, `HOST` (port 9092) or `[IPV6]:PORT`. Raises `Failure`."""
     host, colon, port = text.rpartition(":")
     if not colon or text.endswith("]"):
         host, port = text, str(DEFAULT_PORT)

@@ -1,0 +1,189 @@
+"""`barnabas start`. Imports as little as it can: what it imports, every start pays for."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import logging
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from barnabas import __version__
+from barnabas.cli import logs
+from barnabas.cli.exits import Exit, Failure
+from barnabas.cli.node_config import DEFAULT_DATA, StartOptions, node_properties
+from barnabas.cli.options import DEFAULT_PORT, examples, parse_pairs
+
+if TYPE_CHECKING:
+    from barnabas.config.broker import BrokerConfig
+    from barnabas.server.node import Node
+
+_PROMISES = {
+    "synced": "what is acknowledged survives a power cut",
+    "page-cache": "what is acknowledged survives a crash of the process (Kafka's default)",
+}
+
+log = logging.getLogger("barnabas.cli")
+
+
+@click.command(
+    "start",
+    epilog=examples(
+        "barnabas start",
+        "barnabas start --data /var/lib/barnabas --port 19092",
+        "barnabas start --config server.properties",
+        "barnabas start --host 0.0.0.0 --advertise broker.example.com:9092",
+        "barnabas start --override barnabas.ack.mode=page-cache --override num.partitions=6",
+        "barnabas start --port 0 --data $(mktemp -d)   # any free port, printed",
+    ),
+)
+@click.option("--config", type=click.Path(exists=True, dir_okay=False), help="A server.properties.")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False),
+    help=f"Where the data goes. Default: log.dirs of the file, else {DEFAULT_DATA}.",
+)
+@click.option("--host", help="Listen there. Default: localhost only.")
+@click.option("--port", type=click.IntRange(0, 65_535), help=f"Default: {DEFAULT_PORT}; 0: any.")
+@click.option("--advertise", metavar="HOST:PORT", help="What clients are told to connect to.")
+@click.option(
+    "--override", "overrides", multiple=True, metavar="KEY=VALUE", help="Any config. Repeatable."
+)
+@click.option("--log-format", type=click.Choice(["human", "json"]), default="human")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+)
+def command(
+    config: str | None,
+    data: str | None,
+    host: str | None,
+    port: int | None,
+    advertise: str | None,
+    overrides: tuple[str, ...],
+    log_format: str,
+    log_level: str,
+) -> None:
+    """Start a node: broker and controller in one process.
+
+    An empty data directory is formatted. Ctrl-C or SIGTERM stop the node cleanly. Events go to
+    stderr, what the node tells about itself to stdout.
+    """
+    logs.set_up(log_format, log_level)
+    options = StartOptions(
+        data=None if data is None else os.path.abspath(data),
+        host=host,
+        port=port,
+        advertise=advertise,
+        overrides=parse_pairs(overrides, "--override"),
+    )
+    file = None if config is None else _load(config)
+    properties = node_properties(file, options, os.path.abspath(DEFAULT_DATA))
+    _run(properties, log_format)
+
+
+def _load(path: str) -> dict[str, str]:
+    from barnabas.config.properties import load
+    from barnabas.config.values import ConfigError
+
+    try:
+        with open(path, encoding="latin-1") as file:  # as Java reads .properties
+            return load(file.read())
+    except OSError as error:
+        raise Failure(f"Cannot read {path}: {error.strerror}.", Exit.NOT_FOUND) from None
+    except ConfigError as error:
+        raise Failure(f"{path}: {error}", Exit.CANNOT_START) from None
+
+
+def _run(properties: dict[str, str], log_format: str) -> None:
+    from barnabas.config import support
+    from barnabas.config.broker import BrokerConfig
+    from barnabas.host import open_ports, run
+    from barnabas.server.node import Node
+
+    report = support.check(properties)
+    for warning in report.warnings:
+        log.warning(warning)
+    if report.errors:
+        raise Failure("\n".join(["The node can't start.", *report.errors]), Exit.CANNOT_START)
+    config = BrokerConfig.from_properties(properties)
+
+    async def main(stop: asyncio.Event) -> None:
+        ports = open_ports(asyncio.get_running_loop())
+        node = Node(config, ports)
+        try:
+            try:
+                await node.start()
+            except Exception as error:
+                raise _cannot_start(error, config) from error
+            click.echo(_screen(node, config, log_format))
+            await stop.wait()
+        finally:
+            await node.stop()
+            ports.close()
+
+    run(main)
+
+
+def _cannot_start(error: Exception, config: BrokerConfig) -> Exception:
+    """A sentence and what to do next, for what goes wrong outside of us; else the error itself."""
+    from barnabas.config.values import ConfigError
+    from barnabas.wire.errors import KafkaError
+
+    directories = ", ".join(config.log_dirs)
+    if isinstance(error, BlockingIOError):
+        return Failure(
+            f"Another node uses the data directory {directories}.",
+            Exit.CANNOT_START,
+            "Stop it, or choose another directory with --data.",
+        )
+    if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL):
+        addresses = ", ".join(str(endpoint) for endpoint in config.listeners)
+        return Failure(
+            f"Cannot listen on {addresses}: {error.strerror}.",
+            Exit.CANNOT_START,
+            "Choose another port with --port (0 takes any free one).",
+        )
+    if isinstance(error, OSError):
+        place = f" {error.filename}" if error.filename else f" in {directories}"
+        return Failure(f"Cannot start: {error.strerror}{place}.", Exit.CANNOT_START)
+    if isinstance(error, ConfigError | KafkaError):
+        return Failure(f"Cannot start: {error}", Exit.CANNOT_START)
+    return error
+
+
+def _screen(node: Node, config: BrokerConfig, log_format: str) -> str:
+    """What the node tells about itself once it answers."""
+    host, port = node.address
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    directories = ", ".join(config.log_dirs)
+    if log_format == "json":
+        facts = {
+            "event": "started",
+            "version": __version__,
+            "address": address,
+            "data": list(config.log_dirs),
+            "cluster_id": node.cluster_id,
+            "node_id": config.node_id,
+            "ack_mode": config.ack_mode,
+        }
+        return json.dumps(facts)
+    at = "" if port == DEFAULT_PORT else f" -b {address}"
+    promise = _PROMISES[config.ack_mode]
+    return f"""\
+{click.style(f"Barnabas {__version__}", bold=True)} listens on {click.style(address, bold=True)}
+  data        {directories}
+  cluster id  {node.cluster_id}
+  acks        {config.ack_mode}: {promise}
+
+Next:
+  barnabas topics create orders{at}
+  echo hello | barnabas produce orders{at}
+  barnabas consume orders{at}
+
+Ctrl-C stops the node."""
