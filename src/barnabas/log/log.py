@@ -84,6 +84,7 @@ class Log:
         "producers",
         "recovery_point",
         "segments",
+        "snapshot_position",
         "snapshots",
         "sync",
         "topic",
@@ -124,6 +125,8 @@ class Log:
         self.epochs_written = self.epochs.encode()
         """What `leader-epoch-checkpoint` holds (or would, when there is none)."""
         self.latest_epoch = -1
+        self.snapshot_position = (-1, 0)
+        """(segment base, position) of the newest snapshot that a checkpoint took."""
         self.snapshots: list[int] = []
         """Offsets of the `.snapshot` files, ascending."""
         self.marks: dict[int, Mark] = {}
@@ -293,6 +296,11 @@ class Log:
         if self.on_progress is not None:
             self.on_progress()
 
+    def block(self) -> None:
+        """Nothing may be appended until `start` is called again (see `blocked`)."""
+        self.blocked = True
+        self._roll_position = NEVER
+
     def check_online(self) -> None:
         """Raise `StorageError` when the directory failed."""
         if self.offline is not None:
@@ -300,10 +308,8 @@ class Log:
 
     def roll(self, base_offset: int | None = None) -> None:
         """Begin a new segment, at the log end unless `base_offset` says more."""
-        old, tail = self._active, self._tail
-        if old.max_timestamp > self._time_last:
-            entry = (old.max_timestamp, old.max_timestamp_offset - old.base_offset)
-            tail.time_entries += time_index.ENTRY.pack(*entry)
+        tail = self._tail
+        tail.time_entries += self.closing_time_entry()
         tail.end_offset = self.end_offset
         tail.end_position = self._position
         tail.last = True
@@ -325,6 +331,15 @@ class Log:
         if not self._dirty:
             self._dirty = True
             self.mark_dirty(self)
+
+    def closing_time_entry(self) -> bytes:
+        """The time index entry that ends a segment, empty when it is there already."""
+        segment = self._active
+        if segment.max_timestamp <= self._time_last:
+            return b""
+        self._time_last = segment.max_timestamp
+        relative = segment.max_timestamp_offset - segment.base_offset
+        return time_index.ENTRY.pack(segment.max_timestamp, relative)
 
     def _prepare(self, base: int, last: int, size: int, timestamp: int) -> int:
         """The seldom part of `append`: checks, a roll when one is due; the position to write at."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from barnabas.log import names, txn_index
-from barnabas.log.checkpoints import read_file
+from barnabas.log.checkpoints import read_file, replace_file
 from barnabas.log.errors import LogDamaged
 from barnabas.log.log import Log
 from barnabas.log.lookup import pread_blocking
@@ -60,14 +60,20 @@ def recover_producers(
         return
     rewritten = {done.segment.base_offset for done in recovered} | {s.base_offset for s in insane}
     for segment in log.segments[max(0, log.segment_index(start)) :]:
-        replay = _Replay(log, segment, start, trusted, rewrite=segment.base_offset in rewritten)
-        replay.run(snapshot=segment.base_offset > start and segment.base_offset not in snapshots)
+        one = _Replay(log, segment, start, trusted, rewrite=segment.base_offset in rewritten)
+        one.run(snapshot=segment.base_offset > start and segment.base_offset not in snapshots)
     log.producers.end_offset = end
     if log.producers.producers or snapshots:
         _take_snapshot(log, end)
     for offset in stray_snapshots(snapshots, log.bases):
         disk.unlink(snapshot_path(log.path, offset))
         snapshots.remove(offset)
+
+
+def replay(log: Log, start: int) -> None:
+    """Headers from `start` to the end of the log into its producer state; no file is written."""
+    for segment in log.segments[max(0, log.segment_index(start)) :]:
+        _Replay(log, segment, start, 0, rewrite=False).run(snapshot=False)
 
 
 def _take_snapshot(log: Log, offset: int) -> None:
@@ -150,9 +156,4 @@ class _Replay:
         if not data:
             disk.unlink(path)
             return
-        file = disk.open(path, create=True)
-        try:
-            file.truncate(0)
-            file.pwritev([data], 0)
-        finally:
-            file.close()
+        replace_file(disk, path, data)  # the entries below the recovery point must not get lost

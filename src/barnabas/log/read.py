@@ -7,7 +7,10 @@ nobody else.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from struct import Struct
+from typing import TypeVar
 
 from barnabas.log import names, offset_index
 from barnabas.log.errors import OffsetOutOfRange, WouldBlock
@@ -16,9 +19,11 @@ from barnabas.log.lookup import Pread, pread_blocking, pread_nowait
 from barnabas.log.segment import OVERHEAD, Segment, locate
 from barnabas.log.txn_index import AbortedTxn, collect
 from barnabas.ports import Executor, File
+from barnabas.wire.errors import ErrorCode, KafkaError
 
 _LENGTH = Struct(">8xi")
 UNBOUNDED = 2**31 - 1
+T = TypeVar("T")
 
 
 class ReadResult:
@@ -69,19 +74,30 @@ class ColdRead:
         while True:
             view = _view(log, at, self._offset, self._upper)
             paths = [view.segment.path + suffix for suffix in (names.LOG, names.OFFSET_INDEX)]
-            for path in paths:
-                log.pool.pin(path)
-            try:
-                found = await executor.run(lambda view=view: self._job(view))  # type: ignore[misc]
-            finally:
-                log.pool.unpin(paths)
-            if found is not None or view.is_last:
-                return found if found is not None else _nothing(view)
-            # The batch that held the offset is in a later segment; the list may have changed.
+            result = await _pinned(log, paths, executor, partial(self._job, view))
+            # The batch that held the offset may be in a later segment; the list may have changed.
             at = log.segment_index(view.segment.base_offset) + 1
+            if result is not None or view.is_last or at >= len(log.segments):
+                break
+        result = _nothing(view) if result is None else result
+        if self._want_aborted:
+            search = _AbortedSearch(log, self._offset, result)
+            job = partial(search.run, pread_blocking)
+            result.aborted = await _pinned(log, search.paths, executor, job)
+        return result
 
     def _job(self, view: _View) -> ReadResult | None:
         return _read_segment(view, self._max_bytes, self._at_least_one, pread_blocking)
+
+
+async def _pinned(log: Log, paths: list[str], executor: Executor, job: Callable[[], T]) -> T:
+    """Run `job` on the executor while the files of `paths` stay open."""
+    for path in paths:
+        log.pool.pin(path)
+    try:
+        return await executor.run(job)
+    finally:
+        log.pool.unpin(paths)
 
 
 def read(
@@ -112,7 +128,7 @@ def read(
                 continue
             result = _nothing(view) if result is None else result
             if aborted:
-                result.aborted = aborted_in(log, offset, result, pread_nowait)
+                result.aborted = _AbortedSearch(log, offset, result).run(pread_nowait)
             return result
     except WouldBlock:
         return ColdRead(log, offset, max_bytes, upper_offset, at_least_one, aborted)
@@ -137,29 +153,40 @@ def bytes_between(log: Log, offset: int, upper_offset: int) -> int | None:
         return UNBOUNDED
 
 
-def aborted_in(log: Log, offset: int, result: ReadResult, pread: Pread) -> list[AbortedTxn]:
-    """Aborted transactions that a reader of `result` has to filter, by Kafka's rule."""
-    if not result.data or not any(segment.has_txns for segment in log.segments):
-        return []
-    at = log.segment_index(result.segment_base)
-    segment = log.segments[at]
-    index = log.pool.get(segment.path + names.OFFSET_INDEX)
-    position = result.position + len(result.data)
-    upper = offset_index.upper_bound(
-        index, segment.offset_bytes, segment.base_offset, position, pread
-    )
-    if upper is None:
-        upper = log.bases[at + 1] if at + 1 < len(log.bases) else log.end_offset
-    found: list[AbortedTxn] = []
-    for later in log.segments[at:]:
-        if not later.has_txns:
-            continue
-        file = log.pool.get(later.path + names.TXN_INDEX)
-        entries, complete = collect(pread(file, file.size(), 0), offset, upper)
-        found += entries
-        if complete:
-            break
-    return found
+class _AbortedSearch:
+    """Looks for the aborted transactions that a reader of `result` has to filter, by Kafka's rule.
+
+    The files are opened on the event loop; `run` may be called anywhere.
+    """
+
+    def __init__(self, log: Log, offset: int, result: ReadResult) -> None:
+        at = log.segment_index(result.segment_base)
+        self._segment = log.segments[at]
+        self._offset = offset
+        self._position = result.position + len(result.data)
+        self._upper = log.bases[at + 1] if at + 1 < len(log.bases) else log.end_offset
+        paths = [s.path + names.TXN_INDEX for s in log.segments[at:] if s.has_txns]
+        self.paths = [self._segment.path + names.OFFSET_INDEX, *paths] if result.data else []
+        self._pool = log.pool
+        self._files = [log.pool.get(path) for path in self.paths] if paths else []
+
+    def run(self, pread: Pread) -> list[AbortedTxn]:
+        """The list; may raise `WouldBlock` when `pread` does."""
+        if not self._files:
+            return []
+        index, *files = self._files
+        segment = self._segment
+        upper = offset_index.upper_bound(
+            index, segment.offset_bytes, segment.base_offset, self._position, pread
+        )
+        upper = self._upper if upper is None else upper
+        found: list[AbortedTxn] = []
+        for file in files:
+            entries, complete = collect(pread(file, file.size(), 0), self._offset, upper)
+            found += entries
+            if complete:
+                break
+        return found
 
 
 class _View:
@@ -180,6 +207,8 @@ class _View:
 
 def _check(log: Log, offset: int) -> None:
     log.check_online()
+    if log.blocked:
+        raise KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, "the log is being truncated")
     if not log.log_start_offset <= offset <= log.end_offset:
         text = f"{offset} is not in [{log.log_start_offset}, {log.end_offset}]"
         raise OffsetOutOfRange(text)

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from binascii import crc32
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from struct import Struct
-
-from crc32c import crc32c
 
 from barnabas.log import offset_index, time_index
 from barnabas.log.errors import LogDamaged
 from barnabas.log.segment import MIN_LENGTH, MIN_LENGTH_V2, OVERHEAD
 from barnabas.ports import File
-from barnabas.records.batch import HEADER_SIZE, MAGIC, BatchHeader, read_header
+from barnabas.records.batch import HEADER_SIZE, MAGIC, BatchHeader, crc_valid, read_header
 
 BLOCK = 1 << 20
-"""Bytes per read; a larger batch is checked in pieces of this size, never held whole."""
+"""Bytes per read, unless one batch is larger."""
+MAX_BATCH = 256 << 20
+"""More than any request can bring (`socket.request.max.bytes` is 100 MiB): a damaged length must
+not make recovery read a whole segment at once."""
 _OLD = Struct(">qiibbq")
 """offset, size, CRC-32, magic, attributes and (magic 1) timestamp of an old message."""
 
 
 class Blocks:
-    """A window over a file that only moves forward, so that each byte is read once."""
+    """A window over a file that only moves forward, so that most bytes are read once."""
 
     __slots__ = ("_data", "_end", "_file", "_start")
 
@@ -32,10 +33,10 @@ class Blocks:
         self._start = 0
 
     def at(self, position: int, n: int) -> memoryview:
-        """`n` bytes at `position` (fewer at the end of the file); `n` <= `BLOCK`."""
+        """`n` bytes at `position` (fewer at the end of the file)."""
         offset = position - self._start
         if offset < 0 or offset + n > len(self._data):
-            self._data = self._file.pread(min(BLOCK, max(0, self._end - position)), position)
+            self._data = self._file.pread(min(max(BLOCK, n), self._end - position), position)
             self._start, offset = position, 0
         return memoryview(self._data)[offset : offset + n]
 
@@ -99,7 +100,7 @@ class Scan:
         epoch = -1
         while self.end + OVERHEAD < size:
             position = self.end
-            batch = _valid_batch(file, blocks, position, size)
+            batch = _valid_batch(blocks, position, size)
             if batch is None:
                 return
             base, last, nbytes, timestamp, batch_epoch = batch
@@ -134,7 +135,7 @@ class Scan:
 
 def batch_is_valid(file: File, position: int, size: int) -> bool:
     """Whether a whole batch with a good CRC begins at `position`."""
-    return _valid_batch(file, Blocks(file, size), position, size) is not None
+    return _valid_batch(Blocks(file, size), position, size) is not None
 
 
 def _size_at(view: memoryview) -> int | None:
@@ -151,39 +152,26 @@ def _size_at(view: memoryview) -> int | None:
     return length + OVERHEAD
 
 
-def _valid_batch(
-    file: File, blocks: Blocks, position: int, end: int
-) -> tuple[int, int, int, int, int] | None:
+def _valid_batch(blocks: Blocks, position: int, end: int) -> tuple[int, int, int, int, int] | None:
     """(base offset, last offset, size, max timestamp, leader epoch), `None` when invalid."""
     view = blocks.at(position, HEADER_SIZE)
     size = _size_at(view)
-    if size is None or position + size > end:
+    if size is None or size > MAX_BATCH or position + size > end:
         return None
     if view[16] != MAGIC:
-        return _valid_old(file, blocks, position, size)
+        return _valid_old(blocks, position, size)
     header = read_header(view)
     if header.last_offset_delta < 0:
         return None
-    if _crc(file, blocks, position + 21, position + size, crc32c) != header.crc:
+    if not crc_valid(blocks.at(position, size), 0, size):
         return None
     return header.base_offset, header.last_offset, size, header.max_timestamp, header.leader_epoch
 
 
-def _valid_old(
-    file: File, blocks: Blocks, position: int, size: int
-) -> tuple[int, int, int, int, int] | None:
+def _valid_old(blocks: Blocks, position: int, size: int) -> tuple[int, int, int, int, int] | None:
     """The same for a message of magic 0 or 1; a compressed one carries its last offset."""
-    view = bytes(blocks.at(position, _OLD.size)).ljust(_OLD.size, b"\0")
-    offset, _, crc, magic, _, timestamp = _OLD.unpack(view)
-    if _crc(file, blocks, position + 16, position + size, crc32) != crc & 0xFFFFFFFF:
+    view = blocks.at(position, size)
+    offset, _, crc, magic, _, timestamp = _OLD.unpack(bytes(view[: _OLD.size]).ljust(26, b"\0"))
+    if crc32(view[16:]) != crc & 0xFFFFFFFF:
         return None
     return offset, offset, size, timestamp if magic == 1 else -1, -1
-
-
-def _crc(file: File, blocks: Blocks, start: int, end: int, crc: Callable[..., int]) -> int:
-    if end - start <= BLOCK:
-        return int(crc(blocks.at(start, end - start)))
-    value = 0
-    for position in range(start, end, BLOCK):
-        value = int(crc(file.pread(min(BLOCK, end - position), position), value))
-    return value

@@ -1,0 +1,346 @@
+"""`LogManager`: all logs of a node over its log directories.
+
+Logs are opened on first use. After an unclean stop all of them are recovered in the background;
+one that somebody asks for goes first. Used on the event loop; what blocks goes to the executor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from barnabas.config.log_config import LogConfig
+from barnabas.log import names
+from barnabas.log.checkpoints import TopicPartition, encode_partition_metadata, replace_file
+from barnabas.log.directory import LogDirectory
+from barnabas.log.errors import LogDamaged, StorageError
+from barnabas.log.files import DEFAULT_LIMIT, FilePool
+from barnabas.log.log import Log
+from barnabas.log.recovery import DAY_MS, open_log
+from barnabas.log.truncation import restart_at, truncate_to
+from barnabas.log.writer import LogWriter, Schedule
+from barnabas.ports import Clock, Disk, Executor, Random
+from barnabas.wire.errors import ErrorCode, KafkaError
+
+Opened = Callable[[Log | None, Exception | None], None]
+Done = Callable[[Exception | None], None]
+
+
+class LogManager:
+    """Opens, creates and deletes logs; knows which directory holds which.
+
+    `schedule` is the loop's `call_soon`. `config_for(topic)` is asked for logs that are opened
+    for recovery or retention. `on_offline(directory, error)` hears of a failed directory, after
+    all its logs are offline.
+    """
+
+    def __init__(
+        self,
+        disk: Disk,
+        executor: Executor,
+        clock: Clock,
+        random: Random,
+        *,
+        schedule: Schedule,
+        config_for: Callable[[str], LogConfig],
+        on_offline: Callable[[LogDirectory, OSError], None],
+        max_open_files: int = DEFAULT_LIMIT,
+        producer_expiration_ms: int = DAY_MS,
+    ) -> None:
+        self.disk = disk
+        self.executor = executor
+        self.clock = clock
+        self.random = random
+        self.config_for = config_for
+        self.pool = FilePool(disk, max_open_files)
+        self.directories: list[LogDirectory] = []
+        self.logs: dict[TopicPartition, Log] = {}
+        self.homes: dict[TopicPartition, LogDirectory] = {}
+        """Directory of every partition that is on disk, open or not; offline ones included."""
+        self.writer = LogWriter(
+            self.pool, executor, clock, schedule=schedule, on_failure=self._failed
+        )
+        self._on_offline = on_offline
+        self._producer_expiration_ms = producer_expiration_ms
+        self._opening: dict[TopicPartition, list[Opened]] = {}
+
+    def load(self, directories: Sequence[LogDirectory]) -> None:
+        """Take over locked directories and scan them. Blocks; opens no log.
+
+        One that fails to be read is offline; raises `BadDirectory` for foreign content.
+        """
+        for directory in directories:
+            self.directories.append(directory)
+            try:
+                directory.load()
+            except OSError as error:
+                directory.offline = error
+            except LogDamaged as error:
+                directory.offline = OSError(str(error))
+            for partition in directory.partitions:
+                if partition in self.homes:
+                    other = self.homes[partition].path
+                    text = f"{partition} is in {other} and in {directory.path}"
+                    raise LogDamaged(text)
+                self.homes[partition] = directory
+
+    @property
+    def live(self) -> list[LogDirectory]:
+        """The directories that did not fail."""
+        return [directory for directory in self.directories if directory.offline is None]
+
+    def unrecovered(self) -> list[TopicPartition]:
+        """Partitions of uncleanly stopped directories that have not been opened since."""
+        return [
+            partition
+            for partition, home in self.homes.items()
+            if not home.clean and home.offline is None and partition not in self.logs
+        ]
+
+    def open(self, topic: str, partition: int, config: LogConfig, done: Opened) -> None:
+        """`done(log, None)` with the log of a partition that is on disk, else `done(None, error)`:
+        UNKNOWN_TOPIC_OR_PARTITION when it is not, `StorageError`, `LogDamaged`.
+
+        May call back at once. Whoever asks while it is being opened gets the same log.
+        """
+        key = (topic, partition)
+        log = self.logs.get(key)
+        home = self.homes.get(key)
+        if log is not None:
+            done(log, None)
+        elif home is None:
+            done(None, KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION))
+        elif home.offline is not None:
+            done(None, StorageError(f"{home.path} is offline"))
+        elif key in self._opening:
+            self._opening[key].append(done)
+        else:
+            self._open(key, home, home.partitions[key], config, done, None)
+
+    def create(
+        self,
+        topic: str,
+        partition: int,
+        config: LogConfig,
+        topic_id: bytes,
+        done: Opened,
+        *,
+        directory: LogDirectory | None = None,
+        cordoned: frozenset[str] = frozenset(),
+    ) -> None:
+        """Like `open`, but makes the partition when it is not on disk.
+
+        Placed in `directory`, else where the fewest partitions are among live directories outside
+        `cordoned` paths (all cordoned: the first live one; KIP-1066).
+        """
+        key = (topic, partition)
+        if key in self.homes:
+            self.open(topic, partition, config, done)
+            return
+        live = self.live
+        if not live:
+            done(None, StorageError("every log directory is offline"))
+            return
+        if directory is None:
+            free = [home for home in live if home.path not in cordoned] or live[:1]
+            directory = min(free, key=lambda home: len(home.partitions))
+        path = f"{directory.path}/{topic}-{partition}"
+        self.homes[key] = directory
+        directory.partitions[key] = path
+        self._open(key, directory, path, config, done, topic_id)
+
+    def delete(self, topic: str, partition: int, done: Done) -> None:
+        """Rename the partition's directory to `-delete` now and remove it after
+        `file.delete.delay.ms`. `done(None)` after the rename; harmless when it is not there."""
+        self._retire(topic, partition, names.DELETE_DIR, done)
+
+    def stray(self, topic: str, partition: int, done: Done) -> None:
+        """Set a partition aside that the metadata does not know, under a `-stray` name."""
+        self._retire(topic, partition, names.STRAY_DIR, done)
+
+    def truncate(self, log: Log, offset: int, done: Done, *, full: bool = False) -> None:
+        """Cut `log` off at `offset`, or with `full` restart it empty there. Until `done` it can
+        neither be read nor appended to."""
+        log.block()
+        home = self.homes[log.topic, log.partition]
+
+        def flushed(error: StorageError | None) -> None:
+            if error is not None:
+                done(error)
+                return
+            log.recovery_point = min(log.recovery_point, offset)
+            points = self.recovery_points(home)
+            self.executor.submit(lambda: cut(points), ended)
+
+        def cut(points: dict[TopicPartition, int]) -> None:
+            # First on disk: after a crash nothing at or above the cut may be trusted unread.
+            home.checkpoint(names.RECOVERY_POINTS, points)
+            if full:
+                restart_at(log, offset)
+            else:
+                truncate_to(log, offset, self._producer_expiration_ms)
+
+        def ended(_: None, error: BaseException | None) -> None:
+            log.blocked = False
+            if isinstance(error, OSError):
+                self.failed(home, error)
+            done(error if isinstance(error, Exception) else None)
+
+        self.writer.flush(log, flushed)
+
+    def recovery_points(self, home: LogDirectory) -> dict[TopicPartition, int]:
+        """What `recovery-point-offset-checkpoint` of a directory has to say now."""
+        points = {key: at for key, at in home.recovery_points.items() if key in home.partitions}
+        for key in home.partitions:
+            log = self.logs.get(key)
+            if log is not None:
+                points[key] = log.recovery_point
+        return points
+
+    def log_starts(self, home: LogDirectory) -> dict[TopicPartition, int]:
+        """`log-start-offset-checkpoint`: only where it is above the first segment's base."""
+        starts = {key: at for key, at in home.log_starts.items() if key in home.partitions}
+        for key in home.partitions:
+            log = self.logs.get(key)
+            if log is None:
+                continue
+            if log.log_start_offset > log.bases[0]:
+                starts[key] = log.log_start_offset
+            else:
+                starts.pop(key, None)
+        return starts
+
+    def high_watermarks(self, home: LogDirectory) -> dict[TopicPartition, int]:
+        """`replication-offset-checkpoint`."""
+        marks = {key: at for key, at in home.high_watermarks.items() if key in home.partitions}
+        for key in home.partitions:
+            log = self.logs.get(key)
+            if log is not None:
+                marks[key] = log.high_watermark
+        return marks
+
+    def _open(
+        self,
+        key: TopicPartition,
+        home: LogDirectory,
+        path: str,
+        config: LogConfig,
+        done: Opened,
+        topic_id: bytes | None,
+    ) -> None:
+        self._opening[key] = [done]
+
+        def job() -> Log:
+            if topic_id is not None:
+                _make_partition(self.disk, path, topic_id)
+            return open_log(
+                *key,
+                path,
+                config,
+                pool=self.pool,
+                now_ms=self.clock.wall_ms,
+                pick_jitter=self.random.below,
+                clean=home.clean or topic_id is not None,
+                recovery_point=home.recovery_points.get(key, 0),
+                log_start=home.log_starts.get(key, 0),
+                high_watermark=home.high_watermarks.get(key, 0),
+                producer_expiration_ms=self._producer_expiration_ms,
+            )
+
+        self.executor.submit(job, lambda log, error: self._opened(key, home, log, error))
+
+    def _opened(
+        self,
+        key: TopicPartition,
+        home: LogDirectory,
+        log: Log | None,
+        error: BaseException | None,
+    ) -> None:
+        waiting = self._opening.pop(key)
+        if isinstance(error, OSError):
+            self.failed(home, error)
+            error = StorageError(f"{home.path} is offline")
+        elif home.offline is not None:
+            error = StorageError(f"{home.path} is offline")
+        if error is not None and not isinstance(error, Exception):
+            raise error
+        if log is not None and error is None:
+            log.mark_dirty = self.writer.dirty
+            self.logs[key] = log
+        for done in waiting:
+            done(None if error is not None else log, error)
+
+    def _retire(self, topic: str, partition: int, kind: str, done: Done) -> None:
+        key = (topic, partition)
+        if key in self._opening:  # its files are being looked at: first that, then this
+            self._opening[key].append(lambda *_: self._retire(topic, partition, kind, done))
+            return
+        home = self.homes.pop(key, None)
+        if home is None or home.offline is not None:
+            done(None)
+            return
+        path = home.partitions.pop(key)
+        unique = self.random.bytes(16)
+        target = f"{home.path}/{names.marked_name(topic, partition, unique, kind)}"
+        log = self.logs.pop(key, None)
+
+        def rename() -> None:
+            self.disk.rename(path, target)
+            self.disk.sync_dir(home.path)
+
+        def renamed(_: None, error: BaseException | None) -> None:
+            if isinstance(error, OSError):
+                self.failed(home, error)
+            elif kind == names.DELETE_DIR:
+                delay = (
+                    log.config if log is not None else self.config_for(topic)
+                ).file_delete_delay_ms
+                self.remove_later(home, target, delay)
+            done(error if isinstance(error, Exception) else None)
+
+        def released() -> None:
+            if log is not None:
+                for segment in log.segments:
+                    segment.forget(self.pool)
+            self.executor.submit(rename, renamed)
+
+        if log is None:
+            released()
+            return
+        log.fail(OSError(f"{topic}-{partition} was deleted"))
+        self.writer.release(log, released)
+
+    def remove_later(self, home: LogDirectory, path: str, delay_ms: int) -> None:
+        """Remove a `-delete` directory after `delay_ms`."""
+
+        def removed(_: None, error: BaseException | None) -> None:
+            if isinstance(error, OSError):
+                self.failed(home, error)
+
+        self.clock.call_later(
+            delay_ms,
+            lambda: self.executor.submit(lambda: self.disk.remove_tree(path), removed),
+        )
+
+    def failed(self, home: LogDirectory, error: OSError) -> None:
+        """A directory is offline from now on, and every log in it; for good."""
+        if home.offline is not None:
+            return
+        home.offline = error
+        for key in home.partitions:
+            log = self.logs.get(key)
+            if log is not None:
+                log.fail(error)
+        self._on_offline(home, error)
+
+    def _failed(self, path: str, error: OSError) -> None:
+        for home in self.directories:
+            if home.path == path:
+                self.failed(home, error)
+
+
+def _make_partition(disk: Disk, path: str, topic_id: bytes) -> None:
+    """Make a partition directory that is complete after a crash, or is not there at all as far as
+    anybody relied on it: its name is durable before the first append is."""
+    disk.make_dirs(path)
+    replace_file(disk, f"{path}/{names.PARTITION_METADATA}", encode_partition_metadata(topic_id))
+    disk.sync_dir(path.rpartition("/")[0])
