@@ -173,7 +173,7 @@ def _lz4_compress(data: Buffer, level: int) -> bytes:
     """A frame of independent 64 KiB blocks; Kafka's default level, 9, is its fast compressor."""
     effort = 1 if level == DEFAULT_LZ4_LEVEL else min(level, LZ4_MAX_LEVEL)
     stream = cramjam.lz4.Compressor(level=effort, content_checksum=False, block_linked=False)
-    stream.compress(data)
+    stream.compress(bytes(data))  # it takes no views; bytes stay as they are
     return bytes(stream.finish())
 
 

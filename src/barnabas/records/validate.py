@@ -276,10 +276,15 @@ def _replace(
         and latest == header.max_timestamp
     ):
         return WalkResult(0, None, [], None)
-    if not in_order:
-        data = rebuild_payload(columns)
     # Append time is for the caller to set; a producer's own claim of it is not kept.
     changed = header._replace(attributes=header.attributes & ~APPEND_TIME_BIT, max_timestamp=latest)
+    if header.log_append_time and (codec != header.codec or not in_order):
+        # Kafka encodes the records anew with the times that it read, all the same here.
+        columns = columns._replace(timestamp_deltas=[0] * header.records_count)
+        changed = changed._replace(base_timestamp=latest)
+        in_order = False
+    if not in_order:
+        data = rebuild_payload(columns)
     replacement = recode_batch(changed, data, codec, rules.level if codec == rules.codec else None)
     if len(replacement) > rules.size_limit:
         code = _TOO_LARGE if len(replacement) > rules.max_bytes else _LARGER_THAN_SEGMENT
