@@ -64,7 +64,7 @@ class LogDirectory:
 
         Raises `BlockingIOError` when another process holds it, `OSError`.
         """
-        self.disk.make_dirs(self.path)
+        make_durable_dirs(self.disk, self.path)
         self._unlock = self.disk.lock(f"{self.path}/{names.LOCK}")
 
     def unlock(self) -> None:
@@ -152,6 +152,18 @@ class LogDirectory:
         if data is not None:
             self._written[name] = data
         return offsets
+
+
+def make_durable_dirs(disk: Disk, path: str) -> None:
+    """Create a directory and its parents, all of whose names survive a power cut."""
+    missing = []
+    while path and not disk.exists(path):
+        missing.append(path)
+        path = path.rpartition("/")[0]
+    if missing:
+        disk.make_dirs(missing[0])
+    for made in reversed(missing):
+        disk.sync_dir(made.rpartition("/")[0] or "/")
 
 
 def encode_meta(meta: MetaProperties) -> bytes:

@@ -199,7 +199,7 @@ class LogMaintenance:
         failed: set[str] = set()
         waiting = len(logs)
 
-        def flushed(error: StorageError | None) -> None:
+        def flushed(_: StorageError | None) -> None:
             nonlocal waiting
             waiting -= 1
             if waiting <= 0:
