@@ -18,7 +18,7 @@ from barnabas.wire.limits import MAX_ELEMENTS
 from barnabas.wire.message import Message
 from barnabas.wire.primitives import Buffer
 from barnabas.wire.reading import compile_reader
-from barnabas.wire.writing import compile_writer
+from barnabas.wire.writing import compile_gatherer, compile_writer
 
 M = TypeVar("M", bound=Message)
 M_co = TypeVar("M_co", bound=Message, covariant=True)
@@ -50,6 +50,12 @@ def _writer(cls: type[Message], version: int) -> Callable[[Any, bytearray], None
     return compile_writer(cls, version)
 
 
+@memo
+def _gatherer(cls: type[Message], version: int) -> Callable[[Any, bytearray], list[Buffer]]:
+    _check(cls, version)
+    return compile_gatherer(cls, version)
+
+
 def reader(cls: type[M], version: int) -> Reader[M]:
     """The reader of `cls` in `version`. Raises `UnsupportedVersion`."""
     return cast("Reader[M]", _reader(cls, version))
@@ -62,6 +68,15 @@ def writer(cls: type[M], version: int) -> Callable[[M, bytearray], None]:
     not have it; when it raises, the bytearray ends in half a message. Raises `UnsupportedVersion`.
     """
     return _writer(cls, version)
+
+
+def gatherer(cls: type[M], version: int) -> Callable[[M, bytearray], list[Buffer]]:
+    """Like `writer`, for messages that carry records: returns the whole as a list of buffers.
+
+    The first is the bytearray that was given. Large records are in the list as they are in the
+    message, so that they leave without a copy; they must not change until they are sent.
+    """
+    return _gatherer(cls, version)
 
 
 def decode(

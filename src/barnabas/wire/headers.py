@@ -13,7 +13,7 @@ from struct import error as StructError
 from typing import NamedTuple
 
 from barnabas.wire.apis import API
-from barnabas.wire.codec import writer
+from barnabas.wire.codec import gatherer, writer
 from barnabas.wire.errors import ProtocolError
 from barnabas.wire.limits import MAX_STRING_BYTES
 from barnabas.wire.message import Message
@@ -119,3 +119,15 @@ def response_frame(message: Message, version: int, correlation_id: int) -> bytea
     writer(type(message), version)(message, out)
     _FRAME.pack_into(out, 0, len(out) - 4)
     return out
+
+
+def response_buffers(message: Message, version: int, correlation_id: int) -> list[Buffer]:
+    """A whole response, with size and header, as buffers to send in order.
+
+    Large records are not copied: see `codec.gatherer`.
+    """
+    out = bytearray(4)
+    write_response_header(out, message.API_KEY, version, correlation_id)
+    buffers = gatherer(type(message), version)(message, out)
+    _FRAME.pack_into(out, 0, sum(map(len, buffers)) - 4)
+    return buffers

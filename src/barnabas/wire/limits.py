@@ -16,10 +16,12 @@ MAX_UNKNOWN_TAG_BYTES = 128 * 1024
 """Payload of one tagged field that this version does not know (kept as raw bytes)."""
 
 MAX_ELEMENTS = 1_000_000
-"""Array elements (structs, strings, integers alike) in one message.
+"""Array elements (structs, strings, numbers alike) and unknown tagged fields in one message.
 
-A decoded struct takes 100 to 400 bytes, an integer 40, so that one message costs at most a few
-hundred megabytes, whatever its frame. The largest honest requests, a follower's fetch or an offset
-commit over all partitions of a node, stay below a tenth of it. Callers that trust their peer more
-(a client that reads the metadata of a huge cluster) pass a budget of their own.
+They are what costs memory and steps: a number takes up to 40 bytes once decoded, a struct 100 to
+400, and never more than 60 times its bytes on the wire; so that one message costs a few hundred
+megabytes and a second or two at the very most, however large its frame. The largest honest
+requests stay below it: a reassignment of 200,000 partitions with three replicas each has 800,000,
+the fetch of a follower for 100,000 partitions has 200,000. Who trusts its peer more (a client that
+reads the metadata of a huge cluster) or less passes another budget to the decoder.
 """

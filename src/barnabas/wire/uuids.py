@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as Base64Error
 
 ZERO = bytes(16)
 """Stands for "no id"."""
@@ -25,7 +24,7 @@ def from_text(text: str) -> bytes:
         raise ValueError(f"not a base64 UUID of 22 characters: {text[:40]!r}")
     try:
         raw = urlsafe_b64decode(text + "==")
-    except Base64Error as error:
+    except ValueError as error:
         raise ValueError(f"not a base64 UUID: {text!r}") from error
     # b64decode drops foreign characters and the last character has four spare bits.
     if len(raw) != 16 or urlsafe_b64encode(raw)[:22].decode("ascii") != text:

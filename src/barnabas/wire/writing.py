@@ -14,18 +14,34 @@ from barnabas.wire.errors import UnsupportedVersion
 from barnabas.wire.layout import SCALARS, Placed, Where, place
 from barnabas.wire.limits import MAX_STRING_BYTES
 from barnabas.wire.message import EMPTY, NEVER, Field, Message
-from barnabas.wire.primitives import read_uvarint, write_uvarint
+from barnabas.wire.primitives import Buffer, read_uvarint, write_uvarint
 
 SMALL = 9
 """Arrays of scalars shorter than this use packers made in advance."""
 
+GATHER_BYTES = 4096
+"""Below this a copy is cheaper than one more buffer."""
+
 
 def compile_writer(cls: type[Message], version: int) -> Callable[[Any, bytearray], None]:
     """A function `write(message, out)` that appends the message to `out`."""
-    source, names = _Source(cls, version).build()
-    exec(compile(source, f"<writer {cls.__name__} v{version}>", "exec"), names)
-    writer: Callable[[Any, bytearray], None] = names["write"]
+    writer: Callable[[Any, bytearray], None] = _compiled(cls, version, gather=False)
     return writer
+
+
+def compile_gatherer(cls: type[Message], version: int) -> Callable[[Any, bytearray], list[Buffer]]:
+    """A function `write(message, out)` that returns `out` and what follows as a list of buffers.
+
+    Records and buffers of `GATHER_BYTES` or more stand in the list themselves, not copied.
+    """
+    gatherer: Callable[[Any, bytearray], list[Buffer]] = _compiled(cls, version, gather=True)
+    return gatherer
+
+
+def _compiled(cls: type[Message], version: int, *, gather: bool) -> Any:
+    source, names = _Source(cls, version, gather=gather).build()
+    exec(compile(source, f"<writer {cls.__name__} v{version}>", "exec"), names)
+    return names["write"]
 
 
 def unsupported(name: str, version: int) -> UnsupportedVersion:
@@ -66,9 +82,10 @@ def put_tags(out: bytearray, known: list[tuple[int, bytearray]], unknown: bytes)
 class _Source:
     """Builds the source text and the names it needs."""
 
-    def __init__(self, cls: type[Message], version: int) -> None:
+    def __init__(self, cls: type[Message], version: int, *, gather: bool) -> None:
         self.cls = cls
         self.version = version
+        self.gather = gather
         self.lines: list[str] = []
         self.depth = 1
         self.serial = 0
@@ -84,8 +101,13 @@ class _Source:
         }
 
     def build(self) -> tuple[str, dict[str, Any]]:
+        if self.gather:
+            self.emit("parts = []")
         self.struct(self.cls, "m")
         self.flush()
+        if self.gather:
+            self.emit("parts.append(out)")
+            self.emit("return parts")
         return "\n".join(["def write(m, out):", *(self.lines or ["    pass"])]), self.names
 
     # Small tools
@@ -245,7 +267,11 @@ class _Source:
         else:
             self.fixed("h" if kind == "string" else "i", length)
             self.flush()
-        self.emit(f"{self.out} += {data}")
+        if self.gather and kind in ("records", "buffer") and self.out == "out":
+            self.emit(f"if len({data}) < {GATHER_BYTES}: out += {data}")
+            self.emit(f"else: parts += (out, {data}); out = bytearray()")
+        else:
+            self.emit(f"{self.out} += {data}")
 
     def array(self, p: Placed, value: str, label: str) -> None:
         """Write an array: its count, then its elements."""
