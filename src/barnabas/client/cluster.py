@@ -21,6 +21,8 @@ from barnabas.wire.messages.metadata_response import MetadataResponse
 Response = TypeVar("Response", bound=Message)
 Result = TypeVar("Result")
 Address = tuple[str, int]
+_ANY = -1
+"""Stands for "whichever node answers" among the connections being opened."""
 
 
 class Cluster:
@@ -108,15 +110,26 @@ class Cluster:
         for connection in [*self._connections.values(), self._seed]:
             if connection is not None and not connection.closed:
                 return connection
+        if self._closed:
+            raise CannotConnect("the client is closed")
+        task = self._opening.get(_ANY)
+        if task is None:
+            task = self._opening[_ANY] = asyncio.ensure_future(self._open_any())
+        return await asyncio.shield(task)
+
+    async def _open_any(self) -> Connection:
         known = [(node.host, node.port) for node in self.metadata.nodes.values()]
         failures: list[str] = []
-        for host, port in dict.fromkeys([*known, *self._bootstrap]):
-            try:
-                self._seed = await Connection.open(self.ports, self.config, host, port)
-            except CannotConnect as error:
-                failures.append(str(error))
-            else:
-                return self._seed
+        try:
+            for host, port in dict.fromkeys([*known, *self._bootstrap]):
+                try:
+                    self._seed = await Connection.open(self.ports, self.config, host, port)
+                except CannotConnect as error:
+                    failures.append(str(error))
+                else:
+                    return self._seed
+        finally:
+            self._opening.pop(_ANY, None)
         raise CannotConnect("; ".join(failures) or "no bootstrap address")
 
     # -- calls --

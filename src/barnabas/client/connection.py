@@ -49,6 +49,8 @@ class Connection:
         self._buffer = memoryview(bytearray(RECEIVE_BUFFER_BYTES))
         self._transport: Transport | None = None
         self._error: ClientError | None = None
+        self._choked = False
+        self._unsent: list[Callback] = []
         self.features: dict[str, int] = {}
         """Finalised feature levels of the cluster, as the node listed them."""
 
@@ -114,7 +116,8 @@ class Connection:
         timeout_ms: int | None = None,
         version: int | None = None,
     ) -> None:
-        """Send without waiting. With `response=None` there is no answer: called back at once.
+        """Send without waiting. With `response=None` there is no answer: called back once the
+        bytes are the kernel's, or few enough.
 
         Raises `UnsupportedVersion` or `KafkaError` when the request can't be written.
         """
@@ -124,9 +127,11 @@ class Connection:
         if version is None:
             version = self._exchange.version(type(request))
         if response is None:
-            frame = self._exchange.send(request, version, None, None)
-            self._transport.write(frame)
-            callback(None, None)
+            self._transport.write(self._exchange.send(request, version, None, None))
+            if self._choked:
+                self._unsent.append(callback)
+            else:
+                callback(None, None)
             return
         wait = self._config.request_timeout_ms if timeout_ms is None else timeout_ms
         call = _Call(callback, self._clock.call_later(wait, lambda: self._timed_out(request, wait)))
@@ -180,6 +185,7 @@ class Connection:
         for call in self._exchange.abandon():
             call.timer.cancel()
             call.callback(None, error)
+        self._release_unsent(error)
 
     # -- ports.StreamProtocol --
 
@@ -213,7 +219,15 @@ class Connection:
         self._fail(ConnectionLost(f"{self.host}:{self.port}: {error or 'connection closed'}"))
 
     def pause_writing(self) -> None:
-        """Nothing to do: what is in flight is bounded by the callers' own limits."""
+        """Too many bytes are queued: requests without an answer wait from now on."""
+        self._choked = True
 
     def resume_writing(self) -> None:
-        """Nothing to do."""
+        """The queue is short again."""
+        self._choked = False
+        self._release_unsent(None)
+
+    def _release_unsent(self, error: Exception | None) -> None:
+        unsent, self._unsent = self._unsent, []
+        for callback in unsent:
+            callback(None, error)

@@ -284,15 +284,11 @@ class Producer:
 
     def _send(self, connection: Connection, node: int, batches: list[Batch]) -> None:
         request = self._request(batches)
-        if self._config.acks == 0:
-            connection.send(request, None, lambda _, error: self._unanswered(node, batches, error))
-            return
         try:
-            connection.send(
-                request,
-                ProduceResponse,
-                lambda response, error: self._answered(node, batches, response, error),
-            )
+            if self._config.acks == 0:
+                connection.send(request, None, partial(self._unanswered, node, batches))
+            else:
+                connection.send(request, ProduceResponse, partial(self._answered, node, batches))
         except KafkaError as error:
             self._core.request_done(node)
             for batch in batches:
@@ -317,7 +313,9 @@ class Producer:
             topic_data=list(topics.values()),
         )
 
-    def _unanswered(self, node: int, batches: list[Batch], error: Exception | None) -> None:
+    def _unanswered(
+        self, node: int, batches: list[Batch], _none: Message | None, error: Exception | None
+    ) -> None:
         self._core.request_done(node)
         for batch in batches:
             if error is None:
