@@ -6,7 +6,7 @@ from barnabas.wire.message import NEVER, Field, Message
 
 
 class AbortTransactionRecord(Message):
-    """Kafka's AbortTransactionRecord (metadata), versions 0 to 0."""
+    """Kafka's AbortTransactionRecord (metadata), version 0."""
 
     __slots__ = ("reason",)
     NAME = "AbortTransactionRecord"

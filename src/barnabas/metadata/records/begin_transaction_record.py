@@ -6,7 +6,7 @@ from barnabas.wire.message import NEVER, Field, Message
 
 
 class BeginTransactionRecord(Message):
-    """Kafka's BeginTransactionRecord (metadata), versions 0 to 0."""
+    """Kafka's BeginTransactionRecord (metadata), version 0."""
 
     __slots__ = ("name",)
     NAME = "BeginTransactionRecord"

@@ -6,7 +6,7 @@ from barnabas.wire.message import Field, Message
 
 
 class ClearElrRecord(Message):
-    """Kafka's ClearElrRecord (metadata), versions 0 to 0."""
+    """Kafka's ClearElrRecord (metadata), version 0."""
 
     __slots__ = ("topic_name",)
     NAME = "ClearElrRecord"

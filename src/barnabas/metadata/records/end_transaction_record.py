@@ -6,7 +6,7 @@ from barnabas.wire.message import Message
 
 
 class EndTransactionRecord(Message):
-    """Kafka's EndTransactionRecord (metadata), versions 0 to 0."""
+    """Kafka's EndTransactionRecord (metadata), version 0."""
 
     __slots__ = ()
     NAME = "EndTransactionRecord"

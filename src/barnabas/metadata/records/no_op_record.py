@@ -6,7 +6,7 @@ from barnabas.wire.message import Message
 
 
 class NoOpRecord(Message):
-    """Kafka's NoOpRecord (metadata), versions 0 to 0."""
+    """Kafka's NoOpRecord (metadata), version 0."""
 
     __slots__ = ()
     NAME = "NoOpRecord"

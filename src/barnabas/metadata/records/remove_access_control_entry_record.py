@@ -7,7 +7,7 @@ from barnabas.wire.uuids import ZERO
 
 
 class RemoveAccessControlEntryRecord(Message):
-    """Kafka's RemoveAccessControlEntryRecord (metadata), versions 0 to 0."""
+    """Kafka's RemoveAccessControlEntryRecord (metadata), version 0."""
 
     __slots__ = ("id",)
     NAME = "RemoveAccessControlEntryRecord"

@@ -6,7 +6,7 @@ from barnabas.wire.message import Field, Message
 
 
 class RemoveDelegationTokenRecord(Message):
-    """Kafka's RemoveDelegationTokenRecord (metadata), versions 0 to 0."""
+    """Kafka's RemoveDelegationTokenRecord (metadata), version 0."""
 
     __slots__ = ("token_id",)
     NAME = "RemoveDelegationTokenRecord"

@@ -7,7 +7,7 @@ from barnabas.wire.uuids import ZERO
 
 
 class RemoveTopicRecord(Message):
-    """Kafka's RemoveTopicRecord (metadata), versions 0 to 0."""
+    """Kafka's RemoveTopicRecord (metadata), version 0."""
 
     __slots__ = ("topic_id",)
     NAME = "RemoveTopicRecord"

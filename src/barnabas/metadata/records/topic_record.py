@@ -7,7 +7,7 @@ from barnabas.wire.uuids import ZERO
 
 
 class TopicRecord(Message):
-    """Kafka's TopicRecord (metadata), versions 0 to 0."""
+    """Kafka's TopicRecord (metadata), version 0."""
 
     __slots__ = (
         "name",

@@ -6,7 +6,7 @@ from barnabas.wire.message import Field, Message
 
 
 class ZkMigrationStateRecord(Message):
-    """Kafka's ZkMigrationStateRecord (metadata), versions 0 to 0."""
+    """Kafka's ZkMigrationStateRecord (metadata), version 0."""
 
     __slots__ = ("zk_migration_state",)
     NAME = "ZkMigrationStateRecord"

@@ -6,7 +6,7 @@ from barnabas.wire.message import Field, Message
 
 
 class ControlRecordTypeSchema(Message):
-    """Kafka's ControlRecordTypeSchema (data), versions 0 to 0."""
+    """Kafka's ControlRecordTypeSchema (data), version 0."""
 
     __slots__ = ("type",)
     NAME = "ControlRecordTypeSchema"

@@ -22,7 +22,7 @@ class DeleteShareGroupOffsetsRequestTopic(Message):
 
 
 class DeleteShareGroupOffsetsRequest(Message):
-    """The request of API 92, versions 0 to 0."""
+    """The request of API 92, version 0."""
 
     __slots__ = (
         "group_id",

@@ -30,7 +30,7 @@ class TopicRequest(Message):
 
 
 class DescribeProducersRequest(Message):
-    """The request of API 61, versions 0 to 0."""
+    """The request of API 61, version 0."""
 
     __slots__ = ("topics",)
     NAME = "DescribeProducersRequest"

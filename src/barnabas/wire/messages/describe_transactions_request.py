@@ -6,7 +6,7 @@ from barnabas.wire.message import EMPTY, Field, Message
 
 
 class DescribeTransactionsRequest(Message):
-    """The request of API 65, versions 0 to 0."""
+    """The request of API 65, version 0."""
 
     __slots__ = ("transactional_ids",)
     NAME = "DescribeTransactionsRequest"

@@ -22,7 +22,7 @@ class UserName(Message):
 
 
 class DescribeUserScramCredentialsRequest(Message):
-    """The request of API 50, versions 0 to 0."""
+    """The request of API 50, version 0."""
 
     __slots__ = ("users",)
     NAME = "DescribeUserScramCredentialsRequest"

@@ -6,7 +6,7 @@ from barnabas.wire.message import Field, Message
 
 
 class EndTxnMarker(Message):
-    """Kafka's EndTxnMarker (data), versions 0 to 0."""
+    """Kafka's EndTxnMarker (data), version 0."""
 
     __slots__ = ("coordinator_epoch",)
     NAME = "EndTxnMarker"

@@ -7,7 +7,7 @@ from barnabas.wire.uuids import ZERO
 
 
 class GetTelemetrySubscriptionsRequest(Message):
-    """The request of API 71, versions 0 to 0."""
+    """The request of API 71, version 0."""
 
     __slots__ = ("client_instance_id",)
     NAME = "GetTelemetrySubscriptionsRequest"

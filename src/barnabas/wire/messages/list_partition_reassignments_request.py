@@ -30,7 +30,7 @@ class ListPartitionReassignmentsTopics(Message):
 
 
 class ListPartitionReassignmentsRequest(Message):
-    """The request of API 46, versions 0 to 0."""
+    """The request of API 46, version 0."""
 
     __slots__ = (
         "timeout_ms",

@@ -52,7 +52,7 @@ class OffsetDeleteRequestTopic(Message):
 
 
 class OffsetDeleteRequest(Message):
-    """The request of API 47, versions 0 to 0."""
+    """The request of API 47, version 0."""
 
     __slots__ = (
         "group_id",

@@ -6,7 +6,7 @@ from barnabas.wire.message import EMPTY, Field, Message
 
 
 class ShareGroupDescribeRequest(Message):
-    """The request of API 77, versions 1 to 1."""
+    """The request of API 77, version 1."""
 
     __slots__ = (
         "group_ids",

@@ -6,7 +6,7 @@ from barnabas.wire.message import Field, Message
 
 
 class SnapshotFooterRecord(Message):
-    """Kafka's SnapshotFooterRecord (data), versions 0 to 0."""
+    """Kafka's SnapshotFooterRecord (data), version 0."""
 
     __slots__ = ("version",)
     NAME = "SnapshotFooterRecord"

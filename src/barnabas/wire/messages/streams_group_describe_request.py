@@ -6,7 +6,7 @@ from barnabas.wire.message import EMPTY, Field, Message
 
 
 class StreamsGroupDescribeRequest(Message):
-    """The request of API 89, versions 0 to 0."""
+    """The request of API 89, version 0."""
 
     __slots__ = (
         "group_ids",

@@ -6,7 +6,7 @@ from barnabas.wire.message import Field, Message
 
 
 class UnregisterBrokerRequest(Message):
-    """The request of API 64, versions 0 to 0."""
+    """The request of API 64, version 0."""
 
     __slots__ = ("broker_id",)
     NAME = "UnregisterBrokerRequest"
