@@ -77,7 +77,7 @@ class HighWatermark(NamedTuple):
 class FetchVerdict(NamedTuple):
     """How to answer a Fetch: an error, a diverging epoch, a snapshot id, or (none) with records.
 
-    `high_watermark` is -1 until the leader knows one.
+    `high_watermark` is -1 until the leader knows one; `token` is that of `FetchAsked`.
     """
 
     error: ErrorCode = ErrorCode.NONE
@@ -87,6 +87,7 @@ class FetchVerdict(NamedTuple):
     leader_id: int = NO_NODE
     leader_epoch: int = 0
     leader_endpoints: tuple[Endpoint, ...] = ()
+    token: int = 0
 
     @property
     def readable(self) -> bool:

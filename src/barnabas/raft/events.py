@@ -112,6 +112,7 @@ class RequestFailed(NamedTuple):
 class FetchAsked(NamedTuple):
     """A replica (or a reader with a negative id) fetches; answered by `FetchVerdict`."""
 
+    token: int
     replica: ReplicaKey
     leader_epoch: int
     fetch_offset: int

@@ -29,16 +29,16 @@ def leader_error(node: QuorumNode, epoch: int) -> ErrorCode:
 def fetch_asked(node: QuorumNode, event: FetchAsked) -> None:
     """Judge a fetch and note how far the replica is: it has everything below its fetch offset."""
     if not 0 <= event.last_fetched_epoch <= event.leader_epoch or event.fetch_offset < 0:
-        node.effects.append(_refusal(node, ErrorCode.INVALID_REQUEST))
+        node.effects.append(_refusal(node, event.token, ErrorCode.INVALID_REQUEST))
         return
     error = leader_error(node, event.leader_epoch)
     role = node.role
     if error is not ErrorCode.NONE or not isinstance(role, Leader):
-        node.effects.append(_refusal(node, error))
+        node.effects.append(_refusal(node, event.token, error))
         return
     if event.replica.id == node.own.id:
         # Kafka fails here; nobody else may count as this leader.
-        node.effects.append(_refusal(node, ErrorCode.UNKNOWN_SERVER_ERROR))
+        node.effects.append(_refusal(node, event.token, ErrorCode.UNKNOWN_SERVER_ERROR))
         return
     verdict = where(node.log, event.fetch_offset, event.last_fetched_epoch)
     if verdict.readable and event.replica.id >= 0:
@@ -56,6 +56,7 @@ def fetch_asked(node: QuorumNode, event: FetchAsked) -> None:
             leader_id=view.leader_id,
             leader_epoch=view.epoch,
             leader_endpoints=view.endpoints,
+            token=event.token,
         )
     )
 
@@ -87,11 +88,12 @@ def where(log: LogView, offset: int, last_fetched_epoch: int) -> FetchVerdict:
     return FetchVerdict()
 
 
-def _refusal(node: QuorumNode, error: ErrorCode) -> FetchVerdict:
+def _refusal(node: QuorumNode, token: int, error: ErrorCode) -> FetchVerdict:
     view = node.leader_view()
     return FetchVerdict(
         error=error,
         leader_id=view.leader_id,
         leader_epoch=view.epoch,
         leader_endpoints=view.endpoints,
+        token=token,
     )
