@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import time
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -31,7 +30,7 @@ class HumanFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The event as a line."""
-        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        clock = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
         level = record.levelname.ljust(7)
         if self._colour:
             level = f"\x1b[{_COLOURS.get(record.levelname, '0')}m{level}\x1b[0m"

@@ -23,16 +23,17 @@ class Anchor(Enum):
     OFFSET = "offset"
     LAST = "last"
     TIME = "time"
+    AGO = "ago"
 
 
 class Start(NamedTuple):
-    """Where to begin: `number` is an offset, a count of records or a time in ms."""
+    """Where to begin: `number` is an offset, a count of records, a time or a span in ms."""
 
     anchor: Anchor
     number: int = 0
 
 
-def parse_start(text: str, now_ms: int) -> Start:
+def parse_start(text: str) -> Start:
     """What a `--from` says. Raises `ValueError` with what may be said instead."""
     word = text.strip()
     if word.lower() in ("beginning", "earliest", "start"):
@@ -40,7 +41,7 @@ def parse_start(text: str, now_ms: int) -> Start:
     if word.lower() in ("end", "latest"):
         return Start(Anchor.END)
     if ago := _AGO.fullmatch(word):
-        return Start(Anchor.TIME, max(now_ms - int(ago[1]) * _UNITS_MS[ago[2]], 0))
+        return Start(Anchor.AGO, int(ago[1]) * _UNITS_MS[ago[2]])
     if re.fullmatch(r"\d{1,19}", word):
         return Start(Anchor.OFFSET, int(word))
     if re.fullmatch(r"-\d{1,18}", word):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-import time
 from types import TracebackType
 from typing import TYPE_CHECKING
+
+from barnabas.ports import Clock
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-PATIENCE_S = 1.0
+PATIENCE_MS = 1000
 
 
 class ProgressBar:
@@ -19,12 +20,13 @@ class ProgressBar:
     `total` may be None: then it shows what was done so far. Use it as a context manager.
     """
 
-    def __init__(self, title: str, total: int | None, *, as_bytes: bool) -> None:
+    def __init__(self, title: str, total: int | None, clock: Clock, *, as_bytes: bool) -> None:
         self._title = title
         self._total = total
         self._as_bytes = as_bytes
         self._wanted = sys.stderr.isatty()
-        self._begun = time.monotonic()
+        self._clock = clock
+        self._begun = clock.monotonic_ms()
         self._done = 0
         self._bar: Progress | None = None
         self._task: TaskID | None = None
@@ -46,7 +48,7 @@ class ProgressBar:
         if not self._wanted:
             return
         self._done += amount
-        if self._bar is None and time.monotonic() - self._begun > PATIENCE_S:
+        if self._bar is None and self._clock.monotonic_ms() - self._begun > PATIENCE_MS:
             self._show()
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=self._done)

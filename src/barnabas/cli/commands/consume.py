@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 
 import click
 
@@ -88,18 +87,15 @@ def command(
     Each partition's records come in order; partitions are read side by side.
     """
     try:
-        where = parse_start(
-            start or ("end" if follow else "beginning"), time.time_ns() // 1_000_000
-        )
+        where = parse_start(start or ("end" if follow else "beginning"))
     except ValueError as error:
         raise Failure(f"--from: {error}.", Exit.USAGE) from None
     writer = json_writer() if form == "json" else raw_writer(delimiter, key_separator, null)
     job = Job(topic, where, frozenset(only), writer, follow=follow, limit=limit)
     job.read_committed = read_committed
-    begun = time.monotonic()
     with_cluster(bootstrap, job.run)
     if sys.stderr.isatty():
-        note(f"{job.count} records from {topic} in {time.monotonic() - begun:.1f} s")
+        note(f"{job.count} records from {topic} in {job.took_ms / 1000:.1f} s")
 
 
 class Job:
@@ -116,6 +112,7 @@ class Job:
         limit: int | None,
     ) -> None:
         self.count = 0
+        self.took_ms = 0
         self.read_committed = False
         self._topic = topic
         self._start = start
@@ -126,6 +123,8 @@ class Job:
 
     async def run(self, cluster: Cluster) -> None:
         """Read until the ends, the limit, or an interrupt."""
+        clock = cluster.ports.clock
+        begun = clock.monotonic_ms()
         names = await self._partitions(cluster)
         starts, ends = await self._range(cluster, names)
         config = FetchConfig(read_committed=self.read_committed)
@@ -133,8 +132,9 @@ class Job:
         async with Fetcher(cluster, config) as fetcher:
             wanted = {n: o for n, o in starts.items() if self._follow or o < ends[n]}
             await fetcher.assign(wanted)
-            with ProgressBar(f"from {self._topic}", total, as_bytes=False) as bar:
+            with ProgressBar(f"from {self._topic}", total, clock, as_bytes=False) as bar:
                 await self._loop(fetcher, {} if self._follow else ends, bar)
+        self.took_ms = clock.monotonic_ms() - begun
 
     async def _partitions(self, cluster: Cluster) -> list[TopicPartition]:
         state = await cluster.topic(self._topic)
@@ -156,14 +156,20 @@ class Job:
         ends = {name: at.offset for name, at in found.items()}
         if self._start.anchor is Anchor.END:
             return dict(ends), ends
-        at_time = self._start.anchor is Anchor.TIME
-        wanted = self._start.number if at_time else EARLIEST
+        when = self._time(cluster)
+        wanted = EARLIEST if when is None else when
         found = await list_offsets(cluster, dict.fromkeys(names, wanted), read_committed=committed)
         first = {name: at.offset for name, at in found.items()}
-        if at_time:
+        if when is not None:
             # -1: nothing that young.
             return {n: ends[n] if first[n] < 0 else min(first[n], ends[n]) for n in names}, ends
         return {n: self._begin(n, first[n], ends[n]) for n in names}, ends
+
+    def _time(self, cluster: Cluster) -> int | None:
+        """The time to begin at, ms since the epoch; None when another anchor holds."""
+        if self._start.anchor is Anchor.AGO:
+            return max(cluster.ports.clock.wall_ms() - self._start.number, 0)
+        return self._start.number if self._start.anchor is Anchor.TIME else None
 
     def _begin(self, name: TopicPartition, first: int, end: int) -> int:
         anchor, number = self._start

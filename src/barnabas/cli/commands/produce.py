@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -20,6 +19,7 @@ from barnabas.client.batches import Batch
 from barnabas.client.cluster import Cluster
 from barnabas.client.config import ProducerConfig
 from barnabas.client.producer import Producer
+from barnabas.ports import Clock
 from barnabas.records.compression import Codec
 from barnabas.records.record import Headers
 
@@ -49,6 +49,7 @@ class Tally:
     delivered: int = 0
     failed: int = 0
     error: Exception | None = None
+    took_ms: int = 0
     last_offsets: dict[int, int] = field(default_factory=dict)
 
     def count(self, batch: Batch) -> None:
@@ -158,16 +159,16 @@ def command(
     job = Job(topic, reader, b"\n" if form == "json" else delimiter, whole, config)
     job.fixed_key = None if key is None else key.encode()
     job.fixed_partition = partition
-    begun = time.monotonic()
     try:
         with_cluster(bootstrap, job.run)
     finally:
-        _summary(job.tally, topic, time.monotonic() - begun, report)
+        _summary(job.tally, topic, report)
     if job.tally.error is not None:
         raise job.tally.error
 
 
-def _summary(tally: Tally, topic: str, seconds: float, report: bool) -> None:
+def _summary(tally: Tally, topic: str, report: bool) -> None:
+    seconds = tally.took_ms / 1000
     if tally.delivered or tally.failed:
         lost = f", {tally.failed} not delivered" if tally.failed else ""
         rate = tally.delivered / seconds if seconds > 0 else 0.0
@@ -195,30 +196,39 @@ class Job:
 
     async def run(self, cluster: Cluster) -> None:
         """Read to the end, or to the first record that can't be sent."""
-        bad: BadInput | None = None
-        async with Producer(cluster, self._config) as producer:
-            producer.on_batch = self.tally.count
-            self._partitions = await producer.prepare(self._topic)
-            self._check_partition(self.fixed_partition)
-            fd = sys.stdin.fileno()
-            with ProgressBar(f"to {self._topic}", stdin.size(fd), as_bytes=True) as bar:
-                try:
-                    async for pieces in self._pieces(fd, bar):
-                        await self._send(producer, self._reader(pieces))
-                        if self.tally.error is not None:
-                            break
-                except BadInput as error:
-                    bad = error  # what came before it is delivered all the same
+        clock = cluster.ports.clock
+        begun = clock.monotonic_ms()
+        try:
+            async with Producer(cluster, self._config) as producer:
+                producer.on_batch = self.tally.count
+                self._partitions = await producer.prepare(self._topic)
+                self._check_partition(self.fixed_partition)
+                bad = await self._read(producer, clock)
+        finally:
+            self.tally.took_ms = clock.monotonic_ms() - begun
         if bad is not None:
             raise Failure(f"The input is wrong at {bad}.", Exit.USAGE)
 
-    async def _pieces(self, fd: int, bar: ProgressBar) -> AsyncIterator[list[bytes]]:
+    async def _read(self, producer: Producer, clock: Clock) -> BadInput | None:
+        """Send what can be sent; what came before a bad record is delivered all the same."""
+        fd = sys.stdin.fileno()
+        with ProgressBar(f"to {self._topic}", stdin.size(fd), clock, as_bytes=True) as bar:
+            try:
+                async for pieces in self._pieces(fd, clock, bar):
+                    await self._send(producer, self._reader(pieces))
+                    if self.tally.error is not None:
+                        break
+            except BadInput as error:
+                return error
+        return None
+
+    async def _pieces(self, fd: int, clock: Clock, bar: ProgressBar) -> AsyncIterator[list[bytes]]:
         if self._whole:
-            parts = [part async for part in stdin.chunks(fd)]
+            parts = [part async for part in stdin.chunks(fd, clock)]
             yield [b"".join(parts)]
             return
         splitter = Splitter(self._delimiter)
-        async for chunk in stdin.chunks(fd):
+        async for chunk in stdin.chunks(fd, clock):
             bar.advance(len(chunk))
             yield splitter.feed(chunk)
         yield splitter.end()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -78,7 +77,7 @@ async def _settled(cluster: Cluster, names: Sequence[str]) -> None:
             state = cluster.metadata.topics.get(name)
             if state and state.partitions and all(p.leader >= 0 for p in state.partitions.values()):
                 break
-            await asyncio.sleep(cluster.pause_ms(attempt) / 1000)
+            await cluster.ports.clock.sleep(cluster.pause_ms(attempt))
 
 
 @command.command(
