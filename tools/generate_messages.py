@@ -98,11 +98,12 @@ class Member:
             self.kind, self.struct = "struct", self.kind
         elif self.kind == "bytes" and self.zero_copy:
             self.kind = "buffer"
-        self.default = self._default(raw.get("default", ""))
+        # Kafka's generator takes a bare null for "no default", the word "null" for null.
+        self.default = self._default("" if raw.get("default") is None else raw["default"])
 
     def _default(self, raw: Any) -> str:
         """The default as a Python expression; "EMPTY" for a fresh list or struct."""
-        if raw is None or raw == "null":
+        if raw == "null":
             return "None"
         if self.kind in ("array", "struct"):
             return "EMPTY"

@@ -272,9 +272,12 @@ class _Source:
             self.emit(f"{target} = {var}")
             return
         mark = self.name("n")
-        self.fixed("b", mark)
+        tagged = p.where is Where.TAGGED
+        self.fixed("B" if tagged else "b", mark)
         self.flush()
-        self.emit(f"if {mark} < 0: {target} = None")
+        if tagged:  # Kafka's generator marks presence otherwise here: a varint, zero for null
+            self.emit(f"if {mark} > 127: {mark}, pos = uvarint(buf, pos - 1)")
+        self.emit(f"if {f'not {mark}' if tagged else f'{mark} < 0'}: {target} = None")
         self.emit("else:")
         self.depth += 1
         self.struct(p.field.struct, var)

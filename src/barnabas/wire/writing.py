@@ -236,7 +236,8 @@ class _Source:
             self.struct(p.field.struct, var)
             return
         self.flush()
-        self.emit(f"if {var} is None: {self.out}.append(255)")
+        null = 0 if p.where is Where.TAGGED else 255  # see `reading`
+        self.emit(f"if {var} is None: {self.out}.append({null})")
         self.emit("else:")
         self.depth += 1
         self.fixed("B", "1")

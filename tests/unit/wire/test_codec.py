@@ -41,7 +41,9 @@ class Point(Message):
 class Sample(Message):
     """Every kind of field: version 0 has plain ones, 1 nullable ones, 2 is flexible, 3 has tags."""
 
-    __slots__ = ("blob", "extra", "label", "mark", "name", "near", "numbers", "points", "where")
+    __slots__ = (
+        "blob", "extra", "far", "label", "mark", "name", "near", "numbers", "points", "where"
+    )  # fmt: skip
     NAME = "Sample"
     VERSIONS = (0, 3)
     FLEXIBLE = 2
@@ -54,6 +56,16 @@ class Sample(Message):
         Field("near", "struct", (1, NEVER), nullable=(1, NEVER), struct=Point),
         Field("mark", "int8", (3, NEVER), default=7, ignorable=True, tag=1, tagged=(3, NEVER)),
         Field("extra", TEXT, (2, NEVER), nullable=(2, NEVER), tag=0, tagged=(3, NEVER)),
+        Field(
+            "far",
+            "struct",
+            (3, NEVER),
+            nullable=(3, NEVER),
+            default=EMPTY,
+            tag=4,
+            tagged=(3, NEVER),
+            struct=Point,
+        ),
         Field(
             "where", "struct", (3, NEVER), default=EMPTY, struct=Point, tag=300, tagged=(3, NEVER)
         ),
@@ -68,6 +80,7 @@ class Sample(Message):
         self.near: Point | None = None
         self.mark = 7
         self.extra: str | None = None
+        self.far: Point | None = Point()
         self.where = Point()
         self.unknown_tags = b""
         for name, value in values.items():
@@ -120,6 +133,17 @@ def test_tagged_forms() -> None:
     )  # fmt: skip
     assert encode(message, 3) == data
     assert decode(Sample, 3, data) == message
+
+
+def test_a_nullable_struct_in_a_tagged_field() -> None:
+    """Kafka's generator marks presence with a varint there: 0 is null, 1 is not."""
+    start = encode(Sample(), 3)[:-1]
+    for far, tags in ((None, "01 04 01 00"), (Point(3), "01 04 06 01 0003 0005 00")):
+        data = start + bytes.fromhex(tags)
+        assert encode(Sample(far=far), 3) == data
+        assert decode(Sample, 3, data, exact=True) == Sample(far=far)
+    long_form = start + bytes.fromhex("01 04 07 8100 0003 0005 00")
+    assert decode(Sample, 3, long_form, exact=True) == Sample(far=Point(3))
 
 
 def test_tagged_fields_at_their_defaults_are_left_out() -> None:
@@ -342,7 +366,7 @@ def test_budget_of_elements() -> None:
 
 def test_number_of_tagged_fields() -> None:
     start = encode(Sample(), 3)[:-1]
-    tags = b"".join(bytes((tag, 0)) for tag in range(2, 67))
+    tags = b"".join(bytes((tag, 0)) for tag in range(5, 70))
     assert decode(Sample, 3, start + b"\x40" + tags[:128]).unknown_tags == tags[:128]
     with pytest.raises(ProtocolError, match="65 tagged fields"):
         decode(Sample, 3, start + b"\x41" + tags)
