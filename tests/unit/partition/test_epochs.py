@@ -142,11 +142,13 @@ def test_the_checkpoint_file() -> None:
     assert LeaderEpochs.decode("0\n0\n").entries() == []
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["", "0", "0\n", "1\n0\n", "x\n0\n", "0\n1\n", "0\n0\n1 2\n", "0\n1\n1\n", "0\n1\n1 2 3\n"]
-    + ["0\n1\na b\n", "0\n1\n-1 2\n", "0\n-1\n", "0\n2\n1 2\n"],
+BROKEN = (
+    *("", "0", "0\n", "1\n0\n", "x\n0\n", "0\n1\n", "0\n-1\n", "0\n0\n1 2\n", "0\n2\n1 2\n"),
+    *("0\n1\n1\n", "0\n1\n1 2 3\n", "0\n1\na b\n", "0\n1\n-1 2\n"),
 )
+
+
+@pytest.mark.parametrize("text", BROKEN)
 def test_broken_checkpoints(text: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         LeaderEpochs.decode(text)
