@@ -1,0 +1,192 @@
+"""The rows of the table: what is sent to a node, and which figure counts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks import frames, loaders
+from benchmarks.frames import Topic
+from benchmarks.targets import PAGE_CACHE, SYNCED, Target
+
+SMALL = 100
+LARGE = 1000
+# 1-KB events per batch: just below max.message.bytes of 1,048,588.
+LARGE_BATCH = 1000
+# How many different requests the loader holds when the partition is drawn at random.
+RANDOM_FRAMES = 5_000
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table."""
+
+    title: str
+    unit: str
+    goal: float
+    """Wanted ratio of ours to Kafka's: at least, or at most when smaller is better; 0 = only told."""
+    smaller_is_better: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement; it may give several figures."""
+
+    name: str
+    figures: tuple[Figure, ...]
+    measure: Callable[[Target], tuple[float, ...]]
+    floor: str = ""
+    """The kind of floor to measure beside it, if any."""
+
+
+def produce_events(
+    events: int, size: int, partitions: int, mode: str
+) -> Callable[[Target], tuple[float, ...]]:
+    """librdkafka sends `events` values; events per second."""
+
+    def measure(target: Target) -> tuple[float, ...]:
+        topic = target.topic(partitions, mode)
+        load = loaders.rdkafka_produce(target.node, topic, events, size)
+        target.drop(topic)
+        return (load.rate,)
+
+    return measure
+
+
+def produce_large_batches(requests: int, mode: str) -> Callable[[Target], tuple[float, ...]]:
+    """The wire loader sends batches of nearly a megabyte; 10⁶ bytes per second."""
+
+    def measure(target: Target) -> tuple[float, ...]:
+        topic = target.topic(1, mode)
+        frame = frames.produce_frame(topic, 0, LARGE_BATCH, LARGE)
+        load = loaders.wire_produce(target.node, [frame], 1, 5, requests)
+        target.drop(topic)
+        return (load.megabytes,)
+
+    return measure
+
+
+def consume_events(events: int, size: int) -> Callable[[Target], tuple[float, ...]]:
+    """librdkafka and the wire loader read what was written just before; events per second."""
+
+    def measure(target: Target) -> tuple[float, ...]:
+        topic = target.topic(1, PAGE_CACHE)
+        loaders.rdkafka_produce(target.node, topic, events, size)
+        by_client = loaders.rdkafka_consume(target.node, topic, events)
+        by_wire = loaders.wire_consume(target.node, topic, events)
+        target.drop(topic)
+        return by_client.rate, by_wire.rate
+
+    return measure
+
+
+def single_events(
+    requests: int, connections: int, partitions: int, mode: str
+) -> Callable[[Target], tuple[float, ...]]:
+    """Produce requests with one event each, five in flight on each connection; requests per second."""
+
+    def measure(target: Target) -> tuple[float, ...]:
+        topic = target.topic(partitions, mode)
+        load = loaders.wire_produce(
+            target.node, spread(topic, target.kind), connections, 5, requests
+        )
+        target.drop(topic)
+        return (load.rate,)
+
+    return measure
+
+
+def spread(topic: Topic, seed: str) -> list[bytes]:
+    """Requests for the partitions of a topic in random order, the same in each run."""
+    each = [frames.produce_frame(topic, number, 1, SMALL) for number in range(topic.partitions)]
+    if topic.partitions == 1:
+        return each
+    return random.Random(seed).choices(each, k=RANDOM_FRAMES)
+
+
+def produce_to_fetch(rounds: int) -> Callable[[Target], tuple[float, ...]]:
+    """From sending an event to its arrival at a fetch that waits; milliseconds, p50 and p99."""
+
+    def measure(target: Target) -> tuple[float, ...]:
+        topic = target.topic(1, PAGE_CACHE)
+        load = loaders.wire_latency(target.node, topic, rounds)
+        target.drop(topic)
+        return load.p50_us / 1000, load.p99_us / 1000
+
+    return measure
+
+
+def rows(scale: float) -> list[Row]:
+    """All rows; `scale` stretches the amounts of work."""
+
+    def amount(count: int) -> int:
+        return max(100, int(count * scale))
+
+    def bulk(mode: str, goal: float) -> list[Row]:
+        events = "events/s"
+        return [
+            Row(
+                f"{mode}: produce 100 B",
+                (Figure("produce 100 B, 1 partition, acks=all, librdkafka", events, goal),),
+                produce_events(amount(4_000_000), SMALL, 1, mode),
+            ),
+            Row(
+                f"{mode}: produce 1 KB",
+                (Figure("produce 1 KB, 1 partition, librdkafka", events, goal),),
+                produce_events(amount(500_000), LARGE, 1, mode),
+            ),
+            Row(
+                f"{mode}: produce 1 KB by wire",
+                (Figure("produce 1 KB, batches of 1 MB, wire loader", "MB/s", goal),),
+                produce_large_batches(amount(600), mode),
+            ),
+            Row(
+                f"{mode}: produce 12",
+                (Figure("produce 100 B over 12 partitions, librdkafka", events, goal),),
+                produce_events(amount(3_000_000), SMALL, 12, mode),
+            ),
+        ]
+
+    def single(mode: str, connections: int, partitions: int, goal: float, count: int) -> Row:
+        title = f"single-event requests, {connections} × 5 in flight, {partitions:,} partitions"
+        floor = "" if partitions > 1 else {PAGE_CACHE: "floor", SYNCED: "synced floor"}[mode]
+        return Row(
+            f"{mode}: single {connections}x5 on {partitions}",
+            (Figure(title.replace("1 partitions", "1 partition"), "requests/s", goal),),
+            single_events(amount(count), connections, partitions, mode),
+            floor,
+        )
+
+    consume = [
+        Row(
+            f"{PAGE_CACHE}: consume {label}",
+            (
+                Figure(f"consume {label}, librdkafka", "events/s", 1.2),
+                Figure(f"consume {label}, wire loader", "events/s", 1.2),
+            ),
+            consume_events(amount(events), size),
+        )
+        for label, size, events in (("100 B", SMALL, 4_000_000), ("1 KB", LARGE, 500_000))
+    ]
+    latency = Row(
+        f"{PAGE_CACHE}: produce to fetch",
+        (
+            Figure("produce → long-polling fetch, p50", "ms", 0.7, smaller_is_better=True),
+            Figure("produce → long-polling fetch, p99", "ms", 0.7, smaller_is_better=True),
+        ),
+        produce_to_fetch(amount(1_500)),
+        "floor",
+    )
+    return [
+        *bulk(PAGE_CACHE, 1.0),
+        *bulk(SYNCED, 1.0),
+        *consume,
+        single(PAGE_CACHE, 1, 1, 3.0, 60_000),
+        single(PAGE_CACHE, 20, 1, 1.3, 150_000),
+        single(SYNCED, 1, 1, 3.0, 8_000),
+        single(SYNCED, 20, 1, 8.0, 12_000),
+        single(SYNCED, 20, 12, 8.0, 12_000),
+        single(SYNCED, 20, 1_000, 8.0, 12_000),
+        latency,
+    ]
