@@ -1,0 +1,1 @@
+"""Who asks, what they want to do, and whether they may. Pure."""

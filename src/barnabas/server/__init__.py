@@ -1,0 +1,1 @@
+"""The broker: listeners, connections, dispatch, handlers, delayed operations, life cycle."""

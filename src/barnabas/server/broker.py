@@ -1,0 +1,195 @@
+"""What handlers may use of the node: its image, its partitions, its clock, its controller."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from barnabas.config.broker import BrokerConfig
+from barnabas.metadata.controller.decision import ControllerSettings, Decision
+from barnabas.metadata.controller.producer_ids import allocate_producer_ids
+from barnabas.metadata.controller.topics import create_topics
+from barnabas.metadata.image import MetadataImage
+from barnabas.metadata.image.partition import Partition
+from barnabas.ports import Clock, Executor, Ports
+from barnabas.security.authorizer import Authorizer
+from barnabas.server.authorization import Authorization
+from barnabas.server.fetch_sessions import FetchSessionCache
+from barnabas.server.hosting import Hosting
+from barnabas.server.partitions import HostedPartition
+from barnabas.server.producer_ids import ProducerIdAllocator
+from barnabas.wire.errors import ErrorCode, KafkaError
+from barnabas.wire.messages.allocate_producer_ids_request import AllocateProducerIdsRequest
+from barnabas.wire.messages.create_topics_request import CreatableTopic, CreateTopicsRequest
+
+if TYPE_CHECKING:
+    from barnabas.replication.metadata_log import MetadataLog
+
+log = logging.getLogger("barnabas.server")
+
+T = TypeVar("T")
+
+
+class NodeAddress(NamedTuple):
+    """A node as clients of one listener reach it."""
+
+    id: int
+    host: str
+    port: int
+    rack: str | None
+    fenced: bool
+
+
+class Broker:
+    """The services behind the handlers of one node."""
+
+    def __init__(
+        self,
+        hosting: Hosting,
+        ports: Ports,
+        metadata: MetadataLog,
+        settings: ControllerSettings,
+        authorizer: Authorizer,
+        *,
+        on_storage_failure: Callable[[HostedPartition, Exception], None],
+    ) -> None:
+        config = hosting.config
+        self._hosting = hosting
+        self.node_id = config.node_id
+        self.cluster_id = settings.cluster_id
+        self.clock: Clock = ports.clock
+        self.executor: Executor = ports.executor
+        self.metadata = metadata
+        self.settings = settings
+        self.partitions = hosting.partitions
+        self.allowed = Authorization(authorizer)
+        self.sessions = FetchSessionCache(
+            config.get_int("max.incremental.fetch.session.cache.slots"), ports.random.below
+        )
+        self.producer_ids = ProducerIdAllocator(self._allocate_producer_ids)
+        self.fetch_max_bytes = config.get_int("fetch.max.bytes")
+        #: Monotonic milliseconds at the last sweep: fine enough for time-outs of seconds.
+        self.coarse_ms = self.clock.monotonic_ms()
+        self.call_soon: Callable[[Callable[[], None]], object] = (
+            asyncio.get_running_loop().call_soon
+        )
+        self._random_below = ports.random.below
+        self._storage_failed = on_storage_failure
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._creating: set[str] = set()
+        #: Parked fetches of the metadata log, told of its progress.
+        self.metadata_waiters: set[Callable[[], None]] = set()
+        metadata.on_progress(self._metadata_progress)
+
+    @property
+    def config(self) -> BrokerConfig:
+        """The node's configuration, dynamic changes included."""
+        return self._hosting.config
+
+    @property
+    def image(self) -> MetadataImage:
+        """The committed metadata."""
+        return self.metadata.image
+
+    # -- tasks -----------------------------------------------------------------------------------
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` beside the loop; its failure is logged, and it ends with the node."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a bug of ours: a task failed", exc_info=task.exception())
+
+    async def stop(self) -> None:
+        """Cancel what still runs."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for session in list(self.sessions):
+            self.sessions.remove(session.id)
+
+    def _metadata_progress(self) -> None:
+        for wake in list(self.metadata_waiters):
+            wake()
+
+    # -- metadata --------------------------------------------------------------------------------
+
+    async def submit(self, decide: Callable[[MetadataImage], Decision[T]]) -> T:
+        """Let the active controller decide; returns its reply once the records are committed.
+
+        Raises `KafkaError`.
+        """
+        return await self.metadata.submit(decide)
+
+    def nodes(self, listener: str, *, include_fenced: bool = False) -> list[NodeAddress]:
+        """Brokers that clients of `listener` can reach."""
+        return [
+            NodeAddress(b.id, endpoint.host, endpoint.port, b.rack, b.fenced)
+            for b in self.image.cluster.brokers.values()
+            if (include_fenced or not b.fenced) and (endpoint := b.endpoint(listener)) is not None
+        ]
+
+    def controller_nodes(self, listener: str) -> list[NodeAddress]:
+        """Controllers that clients of a controller listener can reach."""
+        return [
+            NodeAddress(c.id, endpoint.host, endpoint.port, None, False)
+            for c in self.image.cluster.controllers.values()
+            for endpoint in c.endpoints
+            if endpoint.name == listener
+        ]
+
+    def random_broker_id(self) -> int:
+        """Any broker takes requests for the controller; -1 without a live one."""
+        alive = [b.id for b in self.image.cluster.brokers.values() if not b.fenced]
+        return alive[self._random_below(len(alive))] if alive else -1
+
+    def offline_replicas(self, topic: str, index: int, partition: Partition) -> list[int]:
+        """Replicas on brokers that are gone or fenced, or whose directory failed."""
+        brokers = self.image.cluster.brokers
+        offline = []
+        for replica, directory in zip(partition.replicas, partition.directories, strict=True):
+            broker = brokers.get(replica)
+            if broker is None or broker.fenced or not broker.has_online_directory(directory):
+                offline.append(replica)
+        del topic, index
+        return offline
+
+    def auto_create(self, names: Iterable[str]) -> None:
+        """Create topics in the background; a name already on its way is left out."""
+        wanted = [name for name in names if name not in self._creating]
+        if wanted:
+            self._creating.update(wanted)
+            self.spawn(self._auto_create(wanted))
+
+    async def _auto_create(self, names: list[str]) -> None:
+        request = CreateTopicsRequest(
+            topics=[CreatableTopic(name, -1, -1) for name in names], validate_only=False
+        )
+        try:
+            response = await self.submit(lambda image: create_topics(image, self.settings, request))
+            for topic in response.topics:
+                if topic.error_code not in (ErrorCode.NONE, ErrorCode.TOPIC_ALREADY_EXISTS):
+                    log.warning("can't create topic %s: %s", topic.name, topic.error_message)
+        except KafkaError as error:
+            log.warning("can't create topics %s: %s", ", ".join(names), error)
+        finally:
+            self._creating.difference_update(names)
+
+    async def _allocate_producer_ids(self) -> tuple[int, int]:
+        registration = self.image.cluster.brokers[self.node_id]
+        request = AllocateProducerIdsRequest(self.node_id, registration.epoch)
+        response = await self.submit(lambda image: allocate_producer_ids(image, request))
+        return response.producer_id_start, response.producer_id_len
+
+    # -- storage ---------------------------------------------------------------------------------
+
+    def storage_failed(self, hosted: HostedPartition, failure: Exception) -> None:
+        """A read met a failing device or damage: the directory goes offline."""
+        self._storage_failed(hosted, failure)

@@ -1,0 +1,402 @@
+"""One client connection: bytes to frames, order of answers, back-pressure.
+
+Order (as Kafka's, with one gain): answers leave in the order of the requests. Produce may overlap
+Produce, since appends happen in arrival order anyway; any other request starts only when those
+before it are answered.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from struct import Struct
+from typing import TYPE_CHECKING, Protocol
+
+from barnabas.ports import Buffer, Transport
+from barnabas.server.limits import (
+    BACKLOG_BYTES,
+    BACKLOG_FRAMES,
+    FRAME_FIRST_BYTES,
+    FRAME_TRUSTED_BYTES,
+    PENDING_BYTES,
+    PENDING_REQUESTS,
+)
+from barnabas.server.request import Payload, Request
+from barnabas.wire.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from barnabas.server.handlers.produce import ProduceTarget
+    from barnabas.server.listener import ListenerContext
+
+log = logging.getLogger("barnabas.server")
+
+_SIZE = Struct(">i")
+_PREFIX = Struct(">hhi")
+PRODUCE = 0
+
+
+class Parked(Protocol):
+    """A request that waits, and wants to know when nobody waits for it any more."""
+
+    def abandon(self) -> None:
+        """The client is gone."""
+
+
+class Connection:
+    """The receiving side of a client socket (`ports.StreamProtocol`)."""
+
+    __slots__ = (
+        "_backlog",
+        "_backlog_bytes",
+        "_closed",
+        "_context",
+        "_filled",
+        "_flush_scheduled",
+        "_out",
+        "_partial",
+        "_paused",
+        "_pending",
+        "_pending_bytes",
+        "_pending_other",
+        "_scratch",
+        "_transport",
+        "_trusted",
+        "_view",
+        "_write_blocked",
+        "active_tick",
+        "client_id",
+        "header_tail",
+        "parked",
+        "peer",
+        "principal",
+        "produce_targets",
+    )
+
+    def __init__(self, context: ListenerContext) -> None:
+        self._context = context
+        self._scratch = context.scratch
+        self._transport: Transport | None = None
+        self._partial: bytearray | None = None  # the frame that has not arrived whole, size first
+        self._view: memoryview | None = None
+        self._filled = 0
+        self._trusted = FRAME_FIRST_BYTES
+        self._out: list[Buffer] = []
+        self._flush_scheduled = False
+        self._pending: deque[Request] = deque()
+        self._pending_bytes = 0
+        self._pending_other = False
+        self._backlog: deque[bytearray] = deque()
+        self._backlog_bytes = 0
+        self._paused = False
+        self._write_blocked = False
+        self._closed = False
+        self.client_id = ""
+        self.header_tail = b""
+        self.principal = context.principal
+        self.peer = ("", 0)
+        self.active_tick = context.tick
+        #: Targets of earlier Produce requests, by the bytes that named them (handlers/produce).
+        self.produce_targets: dict[bytes, ProduceTarget] = {}
+        #: A long-polling Fetch, to be told when the client is gone.
+        self.parked: Parked | None = None
+
+    # -- transport callbacks ---------------------------------------------------------------------
+
+    def connection_made(self, transport: Transport) -> None:
+        """A client connected."""
+        self._transport = transport
+        self.peer = transport.peer
+        self._context.opened(self)
+
+    def connection_lost(self, error: BaseException | None) -> None:
+        """The socket is gone; parked requests are forgotten."""
+        del error
+        self._closed = True
+        self._transport = None
+        self._partial = self._view = None
+        self._pending.clear()
+        self._backlog.clear()
+        self._out.clear()
+        if self.parked is not None:
+            self.parked.abandon()
+        self._context.lost(self)
+
+    def eof_received(self) -> None:
+        """The client will send no more: close."""
+        self.close()
+
+    def pause_writing(self) -> None:
+        """The client does not read: take nothing more from it."""
+        self._write_blocked = True
+        self._update_reading()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self._write_blocked = False
+        self._drain_backlog()
+        self._update_reading()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Memory for the next bytes: the rest of the started frame, or the listener's scratch."""
+        del sizehint
+        if self._view is None:
+            return self._scratch
+        if self._filled == len(self._view):
+            self._grow()
+        return self._view[self._filled :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """`nbytes` arrived in the memory that `get_buffer` gave."""
+        self.active_tick = self._context.tick
+        try:
+            if self._view is None:
+                self._split(self._scratch, nbytes)
+            else:
+                self._continue(nbytes)
+        except ProtocolError as error:
+            self.fail(str(error))
+        except Exception:
+            log.exception("closing connection from %s:%s: a bug of ours", *self.peer[:2])
+            self.close()
+        if self._out:
+            self._flush()
+
+    # -- frames ----------------------------------------------------------------------------------
+
+    def _split(self, scratch: memoryview, nbytes: int) -> None:
+        """Cut whole frames (size prefix included) out of a read; keep an incomplete one."""
+        pos = 0
+        while nbytes - pos >= 4:
+            (size,) = _SIZE.unpack_from(scratch, pos)
+            self._check_size(size)
+            end = pos + 4 + size
+            if end > nbytes:
+                break
+            self._receive(bytearray(scratch[pos:end]))
+            if self._closed:
+                return
+            pos = end
+        if pos < nbytes:
+            self._keep(scratch[pos:nbytes])
+
+    def _keep(self, rest: memoryview) -> None:
+        have = len(rest)
+        whole = FRAME_FIRST_BYTES
+        if have >= 4:
+            (size,) = _SIZE.unpack_from(rest)
+            whole = min(size, max(self._trusted, 2 * have))
+        partial = bytearray(4 + max(whole, have - 4))
+        partial[:have] = rest
+        self._filled = have
+        self._partial = partial
+        self._view = memoryview(partial)
+
+    def _grow(self) -> None:
+        """Make room for more of a frame that was only promised so far: double what has arrived."""
+        partial = self._partial
+        assert partial is not None
+        (size,) = _SIZE.unpack_from(partial)
+        grown = bytearray(4 + min(size, 2 * self._filled))
+        grown[: self._filled] = partial
+        self._partial = grown
+        self._view = memoryview(grown)
+
+    def _continue(self, nbytes: int) -> None:
+        """More of a started frame arrived."""
+        partial = self._partial
+        assert partial is not None
+        self._filled = filled = self._filled + nbytes
+        if filled < 4:
+            return
+        (size,) = _SIZE.unpack_from(partial)
+        self._check_size(size)
+        if filled < 4 + size:
+            return
+        self._partial = self._view = None
+        self._trusted = min(max(self._trusted, size), FRAME_TRUSTED_BYTES)
+        if filled == 4 + size == len(partial):
+            self._receive(partial)
+        else:
+            # The size was unknown when the buffer was made: it may hold the next frames too.
+            self._split(memoryview(partial), filled)
+
+    def _check_size(self, size: int) -> None:
+        if size < 8 or size > self._context.max_request_bytes:
+            raise ProtocolError(
+                f"frame of {size} bytes (TLS or HTTP on a plain port?); "
+                f"8 to {self._context.max_request_bytes} are accepted"
+            )
+
+    # -- requests --------------------------------------------------------------------------------
+
+    def _receive(self, frame: bytearray) -> None:
+        pending = self._pending
+        if self._backlog or (
+            pending and (self._pending_other or frame[4] or frame[5] or self._pending_full())
+        ):
+            self._backlog.append(frame)
+            self._backlog_bytes += len(frame)
+            if self._backlog_bytes > BACKLOG_BYTES or len(self._backlog) > BACKLOG_FRAMES:
+                self._update_reading()
+            return
+        self._start(frame)
+
+    def _pending_full(self) -> bool:
+        return len(self._pending) >= PENDING_REQUESTS or self._pending_bytes >= PENDING_BYTES
+
+    def _start(self, frame: bytearray) -> None:
+        api_key, api_version, correlation_id = _PREFIX.unpack_from(frame, 4)
+        context = self._context
+        entry = context.table.get((api_key, api_version))
+        if entry is None:
+            entry = context.unknown(api_key, api_version)
+        tail = self.header_tail
+        body = 12 + len(tail)
+        # The client id repeats from one request to the next: compare it, do not decode it.
+        if not tail or not frame.startswith(tail, 12):
+            body = context.parse_header(self, frame)
+        elif entry.flexible:
+            if frame[body : body + 1] == b"\0":
+                body += 1
+            else:
+                body = context.parse_header(self, frame)
+        request = Request(self, frame, api_key, api_version, correlation_id, body)
+        payload = entry.handle(request)
+        if payload is None:
+            if not request.settled:
+                self._park(request)
+                return
+            payload = request.payload
+        if payload is None or self._closed:
+            return
+        if self._pending:
+            request.payload = payload
+            request.settled = True
+            self._park(request)
+        else:
+            self._send(payload)
+
+    def _park(self, request: Request) -> None:
+        """Keep the request's place in the order of answers."""
+        if not self._closed:
+            self._pending.append(request)
+            self._pending_bytes += len(request.frame)
+            if request.api_key != PRODUCE or request.exclusive:
+                self._pending_other = True
+
+    def settled(self, request: Request) -> None:
+        """An answer of a parked request is there: send what is next in order."""
+        pending = self._pending
+        if self._closed or not pending or not pending[0].settled:
+            return
+        while pending and pending[0].settled:
+            done = pending.popleft()
+            self._pending_bytes -= len(done.frame)
+            if done.payload is not None:
+                self._send(done.payload)
+        if not pending:
+            self._pending_other = False
+        del request
+        self._schedule_flush()
+        if self._backlog:
+            self._drain_backlog()
+            self._update_reading()
+
+    def _drain_backlog(self) -> None:
+        backlog = self._backlog
+        while backlog and not self._closed and not self._write_blocked:
+            frame = backlog[0]
+            if self._pending and (
+                self._pending_other or frame[4] or frame[5] or self._pending_full()
+            ):
+                return
+            backlog.popleft()
+            self._backlog_bytes -= len(frame)
+            try:
+                self._start(frame)
+            except ProtocolError as error:
+                self.fail(str(error))
+            except Exception:
+                log.exception("closing connection from %s:%s: a bug of ours", *self.peer[:2])
+                self.close()
+        if self._out:
+            self._schedule_flush()
+
+    # -- sending ---------------------------------------------------------------------------------
+
+    def _send(self, payload: Payload) -> None:
+        out = self._out
+        if isinstance(payload, list):
+            out.append(_SIZE.pack(sum(map(len, payload))))
+            out.extend(payload)
+        else:
+            out.append(_SIZE.pack(len(payload)))
+            out.append(payload)
+
+    def _schedule_flush(self) -> None:
+        if not self._flush_scheduled and self._out:
+            self._flush_scheduled = True
+            self._context.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        out = self._out
+        transport = self._transport
+        if not out or transport is None:
+            return
+        self._out = []
+        if len(out) == 2:
+            transport.write(b"".join(out))
+        else:
+            transport.writelines(out)
+
+    def _update_reading(self) -> None:
+        transport = self._transport
+        if transport is None or self._closed:
+            return
+        stop = (
+            self._write_blocked
+            or self._backlog_bytes > BACKLOG_BYTES
+            or len(self._backlog) > BACKLOG_FRAMES
+        )
+        if stop != self._paused:
+            self._paused = stop
+            if stop:
+                transport.pause_reading()
+            else:
+                transport.resume_reading()
+
+    # -- end -------------------------------------------------------------------------------------
+
+    @property
+    def listener_name(self) -> str:
+        """The listener that the client reached."""
+        return self._context.name
+
+    @property
+    def on_controller(self) -> bool:
+        """Whether that is a controller listener."""
+        return self._context.controller
+
+    @property
+    def served_keys(self) -> tuple[int, ...]:
+        """The APIs that the listener serves."""
+        return self._context.served_keys
+
+    @property
+    def busy(self) -> bool:
+        """Whether requests are unanswered."""
+        return bool(self._pending or self._backlog)
+
+    def fail(self, reason: str) -> None:
+        """The peer broke the protocol: one log line, and the connection ends."""
+        if not self._closed:
+            log.warning("closing connection from %s:%s: %s", *self.peer[:2], reason)
+            self.close()
+
+    def close(self) -> None:
+        """Send what is queued, then close."""
+        if self._transport is not None and not self._closed:
+            self._flush()
+            self._closed = True
+            self._transport.close()

@@ -1,0 +1,398 @@
+"""One Fetch on its way: read what is there, or wait until enough is (facts of Kafka's `FetchPurgatory`).
+
+A fetch always works on a session. A request without one gets a session of its own for as long as
+it lasts, so that there is one way to read and one way to wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from barnabas.log.errors import LogDamaged, OffsetOutOfRange, StorageError
+from barnabas.log.read import ColdRead, ReadResult, bytes_between, read
+from barnabas.ports import Timer
+from barnabas.security.operations import Operation
+from barnabas.server.fetch_response import FetchResult, Node, encode
+from barnabas.server.fetch_sessions import FetchPartition, FetchSession, PartitionKey
+from barnabas.server.partitions import Found, HostedPartition
+from barnabas.wire import uuids
+from barnabas.wire.errors import ErrorCode, KafkaError
+
+if TYPE_CHECKING:
+    from barnabas.server.broker import Broker
+    from barnabas.server.request import Payload, Request
+
+READ_COMMITTED: Final = 1
+#: Bytes of records that one response holds in memory at most. Clients ask for up to 50 MiB by
+#: default; returning less is always allowed, and bounds what a client that never reads can hold.
+RESPONSE_BYTES: Final = 8 * 1024 * 1024
+
+
+class Look:
+    """What one pass over the partitions found; `cold` maps a place in `results` to its read."""
+
+    __slots__ = ("closed", "cold", "enough", "results")
+
+    def __init__(self) -> None:
+        #: Partitions that have to be opened first.
+        self.closed: list[FetchPartition] = []
+        self.results: list[FetchResult] = []
+        self.cold: dict[int, ColdRead] = {}
+        self.enough = False
+
+
+class FetchOperation:
+    """Reads for one request; parked until data arrives, something changes or time is over."""
+
+    __slots__ = (
+        "_broker",
+        "_finished",
+        "_min_bytes",
+        "_reading",
+        "_replica_id",
+        "_request",
+        "_response_bytes",
+        "_scheduled",
+        "_session",
+        "_timer",
+        "committed_only",
+        "full",
+        "session_id",
+        "version",
+    )
+
+    def __init__(
+        self,
+        broker: Broker,
+        request: Request,
+        session: FetchSession,
+        *,
+        session_id: int,
+        full: bool,
+        max_bytes: int,
+        min_bytes: int,
+        isolation_level: int,
+        replica_id: int,
+    ) -> None:
+        self._broker = broker
+        self._request = request
+        self._session = session
+        self.session_id = session_id
+        self.full = full
+        self.version = request.api_version
+        self.committed_only = isolation_level == READ_COMMITTED
+        self._response_bytes = min(max_bytes, broker.fetch_max_bytes, RESPONSE_BYTES)
+        self._min_bytes = min(min_bytes, self._response_bytes)
+        self._replica_id = replica_id
+        self._timer: Timer | None = None
+        self._scheduled = False
+        self._reading = False
+        self._finished = False
+
+    # -- the way of a fetch ----------------------------------------------------------------------
+
+    def start(self, max_wait_ms: int) -> Payload | None:
+        """Answer at once when there is reason to, else park."""
+        look = self._look()
+        if not (look.cold or look.closed) and (
+            look.enough or max_wait_ms <= 0 or not self._session.partitions
+        ):
+            return self._finish(look.results)
+        self._request.connection.parked = self
+        if look.closed:
+            self._reading = True
+            self._broker.spawn(self._open(look.closed, max_wait_ms))
+        elif look.cold:
+            self._go_cold(look)
+        else:
+            self._timer = self._broker.clock.call_later(max_wait_ms, self._time_over)
+            self._session.waiter = self._wake
+        return None
+
+    async def _open(self, closed: list[FetchPartition], max_wait_ms: int) -> None:
+        """Partitions that are used for the first time; then begin again."""
+        for partition in closed:
+            await self._broker.partitions.open(partition.topic or "", partition.index)
+        self._reading = False
+        if not self._finished:
+            payload = self.start(max_wait_ms)
+            if payload is not None:
+                self._request.respond(payload)
+
+    def _wake(self) -> None:
+        """Something changed: look again at the end of this turn of the loop, once for all changes."""
+        if not self._scheduled:
+            self._scheduled = True
+            self._broker.call_soon(self._attempt)
+
+    def _attempt(self) -> None:
+        self._scheduled = False
+        if not self._finished and not self._reading and self._enough_waiting():
+            self._answer(self._look(), late=False)
+
+    def _time_over(self) -> None:
+        if not self._finished and not self._reading:
+            self._answer(self._look(), late=True)
+
+    def _answer(self, look: Look, *, late: bool) -> None:
+        if look.closed:
+            self._reading = True
+            self._broker.spawn(self._open(look.closed, 0))
+        elif look.cold:
+            self._go_cold(look)
+        elif look.enough or late:
+            self._request.respond(self._finish(look.results))
+
+    def _go_cold(self, look: Look) -> None:
+        self._reading = True
+        self._broker.spawn(self._read_cold(look))
+
+    def _finish(self, results: list[FetchResult]) -> Payload:
+        self.cancel()
+        told = self._settle(results)
+        if self.session_id == 0:
+            self._session.close()
+        endpoints: list[Node] = []
+        if self.version >= 16 and any(result.leader for result in told):
+            leaders = {result.leader[0] for result in told if result.leader}
+            listener = self._request.connection.listener_name
+            endpoints = [
+                Node(n.id, n.host, n.port, n.rack)
+                for n in self._broker.nodes(listener)
+                if n.id in leaders
+            ]
+        return encode(
+            self.version,
+            self._request.correlation_id,
+            self.session_id,
+            ErrorCode.NONE,
+            told,
+            endpoints,
+        )
+
+    def cancel(self) -> None:
+        """Stop waiting: answered, or the client is gone."""
+        self._finished = True
+        self._session.waiter = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._request.connection.parked = None
+
+    def abandon(self) -> None:
+        """The client is gone."""
+        self.cancel()
+        if self.session_id == 0:
+            self._session.close()
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def _enough_waiting(self) -> bool:
+        """A cheap estimate, without reading, of whether `min_bytes` are there."""
+        if self._min_bytes <= 1:
+            return True
+        total = 0
+        for key in self._session.dirty:
+            partition = self._session.partitions[key]
+            hosted = partition.hosted
+            if hosted is None or hosted.error():
+                return True
+            upper = self._upper(hosted)
+            if partition.offset > upper:
+                return True
+            try:
+                waiting = bytes_between(hosted.log, partition.offset, upper)
+            except (KafkaError, OSError):
+                return True
+            if waiting is None:
+                return True
+            total += min(waiting, partition.max_bytes)
+            if total >= self._min_bytes:
+                return True
+        return False
+
+    def _upper(self, hosted: HostedPartition) -> int:
+        if self.committed_only:
+            return hosted.last_stable_offset
+        return hosted.replica.high_watermark
+
+    def _look(self) -> Look:
+        """Read every partition that may have something."""
+        session = self._session
+        look = Look()
+        budget = self._response_bytes
+        for key in list(session.dirty):
+            partition = session.partitions[key]
+            hosted = self._find(key, partition)
+            if hosted is None:
+                look.closed.append(partition)
+                continue
+            if isinstance(hosted, ErrorCode):
+                result = FetchResult(partition, hosted)
+            else:
+                result = self._examine(hosted, partition)
+                if not result.error and result.diverging is None:
+                    result = self._read(look, hosted, result, budget)
+            look.results.append(result)
+            budget -= len(result.records)
+            if result.error or result.diverging:
+                look.enough = True
+        if self._response_bytes - budget >= self._min_bytes:
+            look.enough = True
+        return look
+
+    def _examine(self, hosted: HostedPartition, partition: FetchPartition) -> FetchResult:
+        """Everything but the records: epochs, leadership, range (facts/replication 3.2, 7 to 14)."""
+        replica, log = hosted.replica, hosted.log
+        error = replica.check_epoch(partition.leader_epoch)
+        if not error:
+            error = self._check_reader(hosted, partition)
+        if error:
+            hint = error in (ErrorCode.FENCED_LEADER_EPOCH, ErrorCode.NOT_LEADER_OR_FOLLOWER)
+            leader = (replica.leader_id, replica.leader_epoch) if hint else None
+            return FetchResult(partition, error, leader=leader)
+        diverging = None
+        if partition.last_fetched_epoch >= 0:
+            epoch, end = log.epochs.end_offset_for(partition.last_fetched_epoch, log.end_offset)
+            if epoch < 0:
+                return FetchResult(partition, ErrorCode.OFFSET_OUT_OF_RANGE)
+            if epoch < partition.last_fetched_epoch or end < partition.offset:
+                diverging = (epoch, end)
+        if partition.offset < log.log_start_offset or (
+            diverging is None and partition.offset > log.end_offset
+        ):
+            return FetchResult(partition, ErrorCode.OFFSET_OUT_OF_RANGE)
+        return FetchResult(
+            partition,
+            ErrorCode.NONE,
+            replica.high_watermark,
+            hosted.last_stable_offset,
+            log.log_start_offset,
+            aborted=() if self.committed_only else None,
+            diverging=diverging,
+        )
+
+    def _read(
+        self, look: Look, hosted: HostedPartition, result: FetchResult, budget: int
+    ) -> FetchResult:
+        """Add the records; notes in `look` what has to be read on the executor."""
+        partition = result.partition
+        upper = result.last_stable_offset if self.committed_only else result.high_watermark
+        first = budget == self._response_bytes and not look.cold
+        if partition.offset >= upper or (budget <= 0 and not first):
+            return result
+        try:
+            found = read(
+                hosted.log,
+                partition.offset,
+                max(0, min(partition.max_bytes, budget)),
+                upper,
+                at_least_one=first,
+                aborted=self.committed_only,
+            )
+        except OffsetOutOfRange:
+            return FetchResult(partition, ErrorCode.OFFSET_OUT_OF_RANGE)
+        except (StorageError, LogDamaged, OSError) as failure:
+            return self._storage_failed(partition, hosted, failure)
+        if isinstance(found, ColdRead):
+            look.cold[len(look.results)] = found
+            look.enough = True
+            return result
+        return result._replace(records=found.data, aborted=self._aborted(found))
+
+    def _aborted(self, found: ReadResult) -> Sequence[tuple[int, int]] | None:
+        if not self.committed_only:
+            return None
+        return [(txn.producer_id, txn.first_offset) for txn in found.aborted or ()]
+
+    def _storage_failed(
+        self, partition: FetchPartition, hosted: HostedPartition, failure: Exception
+    ) -> FetchResult:
+        self._broker.storage_failed(hosted, failure)
+        return FetchResult(partition, self._storage_error())
+
+    def _storage_error(self) -> ErrorCode:
+        """Clients of v5 and older do not know KAFKA_STORAGE_ERROR."""
+        if self.version <= 5:
+            return ErrorCode.NOT_LEADER_OR_FOLLOWER
+        return ErrorCode.KAFKA_STORAGE_ERROR
+
+    def _find(self, key: PartitionKey, partition: FetchPartition) -> Found:
+        """The partition's replica here, or why it cannot be read (facts/replication 3.2, 1 to 6)."""
+        broker = self._broker
+        hosted = partition.hosted
+        if hosted is None or hosted.gone:
+            name = partition.topic
+            if partition.topic_id != uuids.ZERO:
+                topic = broker.image.topics.by_id.get(partition.topic_id)
+                if topic is None:
+                    self._session.bind(key, None)
+                    return ErrorCode.UNKNOWN_TOPIC_ID
+                name = partition.topic = topic.name
+            found = broker.partitions.get(name or "", partition.index)
+            if found is None:
+                return None
+            if isinstance(found, ErrorCode):
+                self._session.bind(key, None)
+                return self._storage_error() if found is ErrorCode.KAFKA_STORAGE_ERROR else found
+            hosted = found
+            self._session.bind(key, hosted)
+        if not broker.allowed.topic(self._request, Operation.READ, hosted.topic):
+            return ErrorCode.TOPIC_AUTHORIZATION_FAILED
+        return hosted
+
+    def _check_reader(self, hosted: HostedPartition, partition: FetchPartition) -> ErrorCode:
+        """Leadership, and whether a follower belongs to the replica set (3.2, 9 and 10)."""
+        replica = hosted.replica
+        if not replica.is_leader and (self.version < 11 or self._replica_id >= 0):
+            return ErrorCode.NOT_LEADER_OR_FOLLOWER
+        if self._replica_id >= 0 and self._replica_id not in replica.replicas:
+            if partition.leader_epoch >= 0:
+                return ErrorCode.UNKNOWN_LEADER_EPOCH
+            return ErrorCode.NOT_LEADER_OR_FOLLOWER
+        return ErrorCode.NONE
+
+    def _settle(self, results: list[FetchResult]) -> list[FetchResult]:
+        """Note what the client is told; leave out what an incremental response need not say."""
+        session = self._session
+        told: list[FetchResult] = []
+        for result in results:
+            partition = result.partition
+            key: PartitionKey = (
+                (partition.topic_id if session.uses_ids else partition.topic or ""),
+                partition.index,
+            )
+            news = bool(result.error) or result.diverging is not None or len(result.records) > 0
+            if (
+                self.full
+                or news
+                or result.high_watermark != partition.high_watermark
+                or result.log_start_offset != partition.log_start_offset
+            ):
+                told.append(result)
+            partition.high_watermark = -1 if result.error else result.high_watermark
+            partition.log_start_offset = result.log_start_offset
+            unread = not result.error and partition.offset < (
+                result.last_stable_offset if self.committed_only else result.high_watermark
+            )
+            session.served(key, more=news or unread)
+        return told
+
+    # -- cold pages ------------------------------------------------------------------------------
+
+    async def _read_cold(self, look: Look) -> None:
+        """Pages are not in memory: read them on the executor, then answer with what came."""
+        for at, cold in look.cold.items():
+            result = look.results[at]
+            hosted = result.partition.hosted
+            assert hosted is not None
+            try:
+                read = await cold.run(self._broker.executor)
+                look.results[at] = result._replace(records=read.data, aborted=self._aborted(read))
+            except OffsetOutOfRange:
+                look.results[at] = FetchResult(result.partition, ErrorCode.OFFSET_OUT_OF_RANGE)
+            except (StorageError, LogDamaged, OSError) as failure:
+                look.results[at] = self._storage_failed(result.partition, hosted, failure)
+        if not self._finished:
+            self._request.respond(self._finish(look.results))

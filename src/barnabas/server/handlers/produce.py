@@ -1,0 +1,419 @@
+"""Produce (key 0), versions 3-13; broker listeners.
+
+v5 log start offset; v7 zstd; v8 record errors; v9 flexible; v10 leader hints (KIP-951); v13 topic ids
+(KIP-516). Per partition: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, NOT_LEADER_OR_FOLLOWER,
+TOPIC_AUTHORIZATION_FAILED, INVALID_TOPIC_EXCEPTION (internal topics), INVALID_REQUIRED_ACKS,
+NOT_ENOUGH_REPLICAS, REQUEST_TIMED_OUT, KAFKA_STORAGE_ERROR, and what `append` finds in the batch.
+With acks=0 there is no answer; an error closes the connection.
+
+The usual request (one partition, flexible version, seen before on this connection) takes the fast
+path: the bytes that name topic, partition, acks and time-out are looked up, not decoded.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+from barnabas.ports import Buffer
+from barnabas.security.operations import Operation
+from barnabas.server.append import Appended, append_batch, check_batch_off_loop
+from barnabas.server.dispatch import Handler, encode_response
+from barnabas.server.partitions import HostedPartition
+from barnabas.server.topics import INTERNAL_TOPICS
+from barnabas.wire import codec
+from barnabas.wire.errors import ErrorCode
+from barnabas.wire.messages.produce_request import ProduceRequest
+from barnabas.wire.messages.produce_response import (
+    BatchIndexAndErrorMessage,
+    LeaderIdAndEpoch,
+    NodeEndpoint,
+    PartitionProduceResponse,
+    ProduceResponse,
+    TopicProduceResponse,
+)
+
+if TYPE_CHECKING:
+    from barnabas.server.broker import Broker
+    from barnabas.server.request import Payload, Request
+
+FLEXIBLE_FROM: Final = 9
+LEADER_HINTS_FROM: Final = 10
+IDS_FROM: Final = 13
+ADMIN_CLIENT_ID: Final = "__admin_client"
+#: Targets remembered per connection.
+TARGETS_MAX: Final = 4096
+
+ACKS_NONE: Final = 0
+ACKS_LEADER: Final = 1
+ACKS_ALL: Final = -1
+
+_ACKS_TIMEOUT = Struct(">hi")
+_INDEX = Struct(">i")
+_CORRELATION = Struct(">ix")
+_RESULT = Struct(">hqqq")
+#: Behind the offsets of the only partition: no record errors, no message, tags of partition and
+#: topic, throttle time, tags of the response.
+_FAST_TAIL = b"\x01\x00\x00\x00" + b"\x00\x00\x00\x00" + b"\x00"
+_FAST_END = b"\x00\x00\x00"
+
+
+class ProduceTarget:
+    """What the start of a one-partition request stands for."""
+
+    __slots__ = ("acks", "head", "hosted", "timeout_ms")
+
+    def __init__(self, hosted: HostedPartition, acks: int, timeout_ms: int, head: bytes) -> None:
+        self.hosted = hosted
+        self.acks = acks
+        self.timeout_ms = timeout_ms
+        #: Start of the response: topic, partition index.
+        self.head = head
+
+
+class FastAcknowledgement:
+    """A one-partition produce that waits for its offset."""
+
+    __slots__ = ("appended", "deadline_ms", "request", "target")
+
+    def __init__(
+        self, request: Request, target: ProduceTarget, appended: Appended, deadline_ms: int
+    ) -> None:
+        self.request = request
+        self.target = target
+        self.appended = appended
+        self.deadline_ms = deadline_ms
+
+    def reached(self, hosted: HostedPartition, error: ErrorCode) -> None:
+        """Answer."""
+        appended = Appended(error) if error else self.appended
+        start = -1 if error else hosted.log.log_start_offset
+        self.request.respond(_fast_response(self.request, self.target, error, appended, start))
+
+
+def _fast_response(
+    request: Request,
+    target: ProduceTarget,
+    error: int,
+    appended: Appended,
+    log_start_offset: int,
+) -> bytes:
+    return (
+        _CORRELATION.pack(request.correlation_id)
+        + target.head
+        + _RESULT.pack(error, appended.base_offset, appended.append_time, log_start_offset)
+        + _FAST_TAIL
+    )
+
+
+def handle(broker: Broker, request: Request) -> Payload | None:
+    """Append, then answer when the acknowledgement that was asked for is reached."""
+    if request.api_version >= FLEXIBLE_FROM:
+        frame, body = request.frame, request.body
+        # null transactional id, one topic: 00 | acks 2 | timeout 4 | 02 | topic | 02 | index 4
+        if len(frame) > body + 32 and frame[body] == 0 and frame[body + 7] == 2:
+            size = 29 if request.api_version >= IDS_FROM else frame[body + 8] + 13
+            target = request.connection.produce_targets.get(bytes(frame[body : body + size]))
+            if target is not None and not target.hosted.error():
+                batch = _only_batch(request, body + size)
+                if batch is not None:
+                    return _fast(broker, request, target, batch)
+    return _slow(broker, request)
+
+
+def _only_batch(request: Request, pos: int) -> memoryview | None:
+    """The records of a one-partition request at `pos`, if the frame ends as usual behind them."""
+    frame = request.frame
+    length = shift = 0
+    while True:
+        byte = frame[pos]
+        pos += 1
+        length |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            break
+        shift += 7
+        if shift > 28 or pos >= len(frame):
+            return None
+    end = pos + length - 1
+    if length < 2 or len(frame) != end + 3 or not frame.endswith(_FAST_END):
+        return None
+    return request.view[pos:end]
+
+
+def _fast(
+    broker: Broker, request: Request, target: ProduceTarget, batch: memoryview
+) -> Payload | None:
+    hosted, acks = target.hosted, target.acks
+    if not broker.allowed.topic(request, Operation.WRITE, hosted.topic):
+        return _slow(broker, request)
+    appended = append_batch(broker, hosted, batch, request.api_version, acks)
+    if appended is None:
+        return _slow(broker, request)
+    if appended.error:
+        outcome = Outcome(hosted.topic, hosted.topic_id, hosted.index, batch)
+        outcome.appended = appended
+        return PendingProduce(broker, request, [outcome]).answer()
+    if acks == ACKS_NONE:
+        request.settled = True
+        return None
+    log = hosted.log
+    wait_for = appended.end_offset
+    reached = hosted.replica.high_watermark if acks == ACKS_ALL else log.written_offset
+    if wait_for <= reached:
+        return _fast_response(request, target, 0, appended, log.log_start_offset)
+    waiter = FastAcknowledgement(request, target, appended, broker.coarse_ms + target.timeout_ms)
+    if acks == ACKS_ALL:
+        hosted.wait_committed(wait_for, waiter)
+    else:
+        hosted.wait_written(wait_for, waiter)
+    return None
+
+
+class Outcome:
+    """One partition of a request, and what becomes of it."""
+
+    __slots__ = ("appended", "hosted", "index", "records", "topic", "topic_id", "unread")
+
+    def __init__(self, topic: str, topic_id: bytes, index: int, records: Buffer | None) -> None:
+        self.topic = topic
+        self.topic_id = topic_id
+        self.index = index
+        self.records = records
+        self.appended = Appended(ErrorCode.NONE)
+        self.hosted: HostedPartition | None = None
+        #: Its records have to be looked at off the loop.
+        self.unread = False
+
+
+class PendingProduce:
+    """A request of several partitions: answered when the slowest of them is acknowledged."""
+
+    __slots__ = ("_broker", "_outcomes", "_request", "_waiting")
+
+    def __init__(self, broker: Broker, request: Request, outcomes: list[Outcome]) -> None:
+        self._broker = broker
+        self._request = request
+        self._outcomes = outcomes
+        self._waiting = 0
+
+    def wait(self, acks: int, timeout_ms: int) -> bool:
+        """Register at every partition whose offset is not safe yet; false when none is left."""
+        deadline_ms = self._broker.coarse_ms + timeout_ms
+        for outcome in self._outcomes:
+            hosted, end = outcome.hosted, outcome.appended.end_offset
+            if hosted is None or outcome.appended.error:
+                continue
+            if acks == ACKS_ALL and end > hosted.replica.high_watermark:
+                self._waiting += 1
+                hosted.wait_committed(end, _Part(self, outcome, deadline_ms))
+            elif acks == ACKS_LEADER and end > hosted.log.written_offset:
+                self._waiting += 1
+                hosted.wait_written(end, _Part(self, outcome, deadline_ms))
+        return self._waiting > 0
+
+    def reached(self, outcome: Outcome, error: ErrorCode) -> None:
+        """One partition is done."""
+        if error:
+            outcome.appended = Appended(error)
+        self._waiting -= 1
+        if self._waiting == 0:
+            self._request.respond(self.answer())
+
+    def failed(self) -> bool:
+        """Whether any partition failed (which closes the connection of an acks=0 producer)."""
+        return any(outcome.appended.error for outcome in self._outcomes)
+
+    def answer(self) -> Payload:
+        """The response."""
+        topics: dict[tuple[str, bytes], list[PartitionProduceResponse]] = {}
+        leaders: set[int] = set()
+        for outcome in self._outcomes:
+            partitions = topics.setdefault((outcome.topic, outcome.topic_id), [])
+            partitions.append(self._partition(outcome, leaders))
+        request = self._request
+        nodes = self._broker.nodes(request.connection.listener_name) if leaders else ()
+        response = ProduceResponse(
+            responses=[
+                TopicProduceResponse(name, topic_id, partitions)
+                for (name, topic_id), partitions in topics.items()
+            ],
+            node_endpoints=[
+                NodeEndpoint(n.id, n.host, n.port, n.rack) for n in nodes if n.id in leaders
+            ],
+        )
+        return encode_response(request, response, request.api_version >= FLEXIBLE_FROM)
+
+    def _partition(self, outcome: Outcome, leaders: set[int]) -> PartitionProduceResponse:
+        appended, hosted = outcome.appended, outcome.hosted
+        response = PartitionProduceResponse(
+            outcome.index,
+            appended.error,
+            appended.base_offset,
+            appended.append_time,
+            hosted.log.log_start_offset if hosted is not None and not appended.error else -1,
+            [BatchIndexAndErrorMessage(i, text) for i, text in appended.record_errors],
+            appended.message,
+        )
+        if (
+            appended.error is ErrorCode.NOT_LEADER_OR_FOLLOWER
+            and self._request.api_version >= LEADER_HINTS_FROM
+        ):
+            partition = self._broker.image.topics.partition(outcome.topic, outcome.index)
+            if partition is not None:
+                response.current_leader = LeaderIdAndEpoch(partition.leader, partition.leader_epoch)
+                leaders.add(partition.leader)
+        return response
+
+
+class _Part:
+    """One partition of a `PendingProduce`, as its waiter."""
+
+    __slots__ = ("deadline_ms", "outcome", "pending")
+
+    def __init__(self, pending: PendingProduce, outcome: Outcome, deadline_ms: int) -> None:
+        self.pending = pending
+        self.outcome = outcome
+        self.deadline_ms = deadline_ms
+
+    def reached(self, hosted: HostedPartition, error: ErrorCode) -> None:
+        """The offset is safe, or will not be."""
+        del hosted
+        self.pending.reached(self.outcome, error)
+
+
+def _slow(broker: Broker, request: Request) -> Payload | None:
+    """Any number of partitions, any version."""
+    message: ProduceRequest = codec.decode(
+        ProduceRequest, request.api_version, request.view, request.body
+    )
+    outcomes = [
+        Outcome(topic.name, topic.topic_id, part.index, part.records)
+        for topic in message.topic_data
+        for part in topic.partition_data
+    ]
+    closed = [o for o in outcomes if _resolve(broker, request, message, o)]
+    if not closed:
+        unread = _append_all(broker, request, message, outcomes)
+        if not unread:
+            return _complete(broker, request, message, outcomes)
+    # Later produce requests of this producer wait, so that sequences stay in order.
+    request.exclusive = True
+    broker.spawn(_later(broker, request, message, outcomes, closed))
+    return None
+
+
+async def _later(
+    broker: Broker,
+    request: Request,
+    message: ProduceRequest,
+    outcomes: list[Outcome],
+    closed: list[Outcome],
+) -> None:
+    """Open partitions that are used for the first time; read compressed records off the loop."""
+    if closed:
+        for outcome in closed:
+            await broker.partitions.open(outcome.topic, outcome.index)
+            if _resolve(broker, request, message, outcome):
+                outcome.appended = Appended(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+        _append_all(broker, request, message, outcomes)
+    for outcome in outcomes:
+        if outcome.unread and outcome.hosted is not None:
+            outcome.appended = await check_batch_off_loop(
+                broker,
+                outcome.hosted,
+                memoryview(outcome.records or b""),
+                request.api_version,
+                message.acks,
+            )
+    payload = _complete(broker, request, message, outcomes)
+    if payload is not None:
+        request.respond(payload)
+
+
+def _append_all(
+    broker: Broker, request: Request, message: ProduceRequest, outcomes: list[Outcome]
+) -> bool:
+    """Append what can be; true when the records of some have to be read off the loop first."""
+    unread = False
+    for outcome in outcomes:
+        if outcome.hosted is None:
+            continue
+        batch = memoryview(outcome.records if outcome.records is not None else b"")
+        appended = append_batch(broker, outcome.hosted, batch, request.api_version, message.acks)
+        if appended is None:
+            outcome.unread = unread = True
+        else:
+            outcome.appended = appended
+    if len(outcomes) == 1 and outcomes[0].hosted is not None:
+        _remember(request, message, outcomes[0])
+    return unread
+
+
+def _complete(
+    broker: Broker, request: Request, message: ProduceRequest, outcomes: list[Outcome]
+) -> Payload | None:
+    pending = PendingProduce(broker, request, outcomes)
+    if message.acks == ACKS_NONE:
+        if pending.failed():
+            request.close("a partition of a produce request with acks=0 failed")
+        else:
+            request.no_response()
+        return None
+    if pending.wait(message.acks, message.timeout_ms):
+        return None
+    return pending.answer()
+
+
+def _resolve(broker: Broker, request: Request, message: ProduceRequest, outcome: Outcome) -> bool:
+    """Find the partition and ask the authorizer, or note the error; true: it must be opened."""
+    name = outcome.topic
+    topics = broker.image.topics
+    if request.api_version >= IDS_FROM:
+        topic = topics.by_id.get(outcome.topic_id)
+        if topic is None:
+            outcome.appended = Appended(ErrorCode.UNKNOWN_TOPIC_ID)
+            return False
+        name = outcome.topic = topic.name
+    if not broker.allowed.topic(request, Operation.WRITE, name):
+        outcome.appended = Appended(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
+    elif message.acks not in (ACKS_NONE, ACKS_LEADER, ACKS_ALL):
+        outcome.appended = Appended(ErrorCode.INVALID_REQUIRED_ACKS)
+    elif name not in topics.by_name:
+        outcome.appended = Appended(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    elif name in INTERNAL_TOPICS and request.client_id != ADMIN_CLIENT_ID:
+        outcome.appended = Appended(
+            ErrorCode.INVALID_TOPIC_EXCEPTION, message=f"{name} is an internal topic"
+        )
+    else:
+        hosted = broker.partitions.get(name, outcome.index)
+        if hosted is None:
+            return True
+        error = hosted if isinstance(hosted, ErrorCode) else hosted.error()
+        if error or isinstance(hosted, ErrorCode):
+            outcome.appended = Appended(error)
+        else:
+            outcome.hosted = hosted
+    return False
+
+
+def _remember(request: Request, message: ProduceRequest, outcome: Outcome) -> None:
+    """Let the next request that names the same target take the fast path."""
+    hosted = outcome.hosted
+    version = request.api_version
+    if version < FLEXIBLE_FROM or hosted is None or message.transactional_id is not None:
+        return
+    topic = hosted.topic_id
+    if version < IDS_FROM:
+        name = hosted.topic.encode()
+        if len(name) > 126:
+            return
+        topic = bytes([len(name) + 1]) + name
+    where = b"\x02" + topic + b"\x02" + _INDEX.pack(hosted.index)
+    key = b"\x00" + _ACKS_TIMEOUT.pack(message.acks, message.timeout_ms) + where
+    targets = request.connection.produce_targets
+    if len(targets) >= TARGETS_MAX:
+        targets.clear()
+    targets[key] = ProduceTarget(hosted, message.acks, message.timeout_ms, where)
+
+
+HANDLER: Final = Handler(0, raw=handle)

@@ -1,0 +1,209 @@
+"""Which partitions live on this node: the metadata image on one side, the log directories on the other.
+
+Replay of the metadata log is the only way in: a partition is opened, reconfigured, led or removed
+because the image says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, TypeVar
+
+from barnabas.config import topics
+from barnabas.config.broker import BrokerConfig
+from barnabas.config.log_config import LogConfig
+from barnabas.log.errors import LogDamaged, StorageError
+from barnabas.log.log import Log
+from barnabas.log.manager import LogManager
+from barnabas.metadata.image import MetadataImage
+from barnabas.metadata.image.configs import BROKER, TOPIC
+from barnabas.metadata.image.partition import Partition
+from barnabas.partition.replica import Replica
+from barnabas.server.partitions import HostedPartition, Partitions
+from barnabas.wire.errors import ErrorCode, KafkaError
+
+if TYPE_CHECKING:
+    from barnabas.metadata.delta import MetadataDelta
+
+log = logging.getLogger("barnabas.server")
+
+T = TypeVar("T")
+
+
+class Hosting:
+    """Opens, reconfigures and removes partitions as the image changes."""
+
+    def __init__(self, config: BrokerConfig, manager: LogManager) -> None:
+        self.config = config
+        self.partitions = Partitions(self._locate, self._load)
+        self._manager = manager
+        self._image = MetadataImage.empty()
+        self._retiring: dict[tuple[str, int], asyncio.Future[None]] = {}
+
+    def log_config(self, topic: str) -> LogConfig:
+        """The effective configuration of a topic."""
+        return topics.log_config(self.config, self._image.configs.of(TOPIC, topic))
+
+    # -- the image -------------------------------------------------------------------------------
+
+    def publish(self, old: MetadataImage, new: MetadataImage, delta: MetadataDelta) -> None:
+        """A new image is committed: follow it."""
+        self._image = new
+        if delta.configs is not None:
+            self._reconfigure(delta)
+        if delta.topics is None:
+            return
+        for topic in delta.topics.deleted.values():
+            for index in topic.partitions:
+                self.partitions.drop(topic.name, index, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+                self._retire(topic.name, index)
+        for topic_id, change in delta.topics.changed.items():
+            name = new.topics.by_id[topic_id].name
+            for index, partition in change.changed_partitions.items():
+                hosted = self.partitions.opened(name, index)
+                if hosted is not None:
+                    _lead(hosted, partition)
+        del old
+
+    def _reconfigure(self, delta: MetadataDelta) -> None:
+        assert delta.configs is not None
+        changed = delta.configs.changed
+        if any(kind == BROKER for kind, _ in changed):
+            configs = self._image.configs
+            self.config = self.config.with_dynamic(
+                configs.of(BROKER, ""), configs.of(BROKER, str(self.config.node_id))
+            )
+            affected = list(self.partitions)
+        else:
+            names = {name for kind, name in changed if kind == TOPIC}
+            affected = [hosted for hosted in self.partitions if hosted.topic in names]
+        for hosted in affected:
+            hosted.update_config(self.log_config(hosted.topic))
+
+    def strays(self) -> list[tuple[str, int]]:
+        """Partitions on disk that the metadata does not know."""
+        known = self._image.topics
+        return [
+            (topic, index)
+            for topic, index in self._manager.homes
+            if known.partition(topic, index) is None
+        ]
+
+    # -- partitions ------------------------------------------------------------------------------
+
+    def _locate(self, topic: str, index: int) -> ErrorCode:
+        partition = self._image.topics.partition(topic, index)
+        if partition is None:
+            return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        if self.config.node_id not in partition.replicas:
+            return ErrorCode.NOT_LEADER_OR_FOLLOWER
+        home = self._manager.homes.get((topic, index))
+        if home is not None and home.offline is not None:
+            return ErrorCode.KAFKA_STORAGE_ERROR
+        return ErrorCode.NONE
+
+    async def _load(self, name: str, index: int) -> HostedPartition:
+        """Open or create the log of a partition that belongs here. Raises `KafkaError`."""
+        retiring = self._retiring.get((name, index))
+        if retiring is not None:
+            await retiring
+        topic = self._image.topics.by_name.get(name)
+        if topic is None:
+            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        opened = await self._open(name, index, topic.id)
+        if opened.topic_id is not None and opened.topic_id != topic.id:
+            # Left by a topic of the same name whose deletion was cut off.
+            log.warning("%s-%s on disk belongs to a deleted topic; it is set aside", name, index)
+            await self._set_aside(name, index)
+            opened = await self._open(name, index, topic.id)
+        partition = self._image.topics.partition(name, index)
+        if partition is None or topic.id not in self._image.topics.by_id:
+            self._retire(name, index)
+            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        replica = Replica(self.config.node_id, name, topic.id, index)
+        replica.high_watermark = opened.high_watermark
+        hosted = HostedPartition(replica, opened, validate_all=self.config.validation == "full")
+        _lead(hosted, partition)
+        return hosted
+
+    async def _open(self, name: str, index: int, topic_id: bytes) -> Log:
+        future: asyncio.Future[Log] = asyncio.get_running_loop().create_future()
+
+        def done(opened: Log | None, error: Exception | None) -> None:
+            if future.done():
+                return
+            if opened is not None:
+                future.set_result(opened)
+            else:
+                future.set_exception(error or StorageError())
+
+        self._manager.create(name, index, self.log_config(name), topic_id, done)
+        try:
+            return await future
+        except LogDamaged as damage:
+            log.error("%s-%s can't be opened: %s", name, index, damage)
+            raise StorageError(str(damage)) from damage
+
+    # -- removal ---------------------------------------------------------------------------------
+
+    def _retire(self, name: str, index: int) -> None:
+        """Delete the files of a partition, now by name and later for good."""
+        key = (name, index)
+        if key not in self._manager.homes:
+            return
+        future = self._retiring[key] = asyncio.get_running_loop().create_future()
+
+        def done(error: Exception | None) -> None:
+            if error is not None:
+                log.error("can't delete %s-%s: %s", name, index, error)
+            if self._retiring.get(key) is future:
+                del self._retiring[key]
+            if not future.done():
+                future.set_result(None)
+
+        self._manager.delete(name, index, done)
+
+    async def _set_aside(self, name: str, index: int) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(error: Exception | None) -> None:
+            if future.done():
+                return
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(StorageError(str(error)))
+
+        self._manager.stray(name, index, done)
+        await future
+
+    async def set_strays_aside(self) -> None:
+        """Rename what the metadata does not know, so that it is neither served nor lost."""
+        for topic, index in self.strays():
+            log.warning("%s-%s is in no metadata; it is set aside as -stray", topic, index)
+            await self._set_aside(topic, index)
+
+    async def recover_all(self) -> int:
+        """Open every partition that was not stopped cleanly; returns how many."""
+        unrecovered = self._manager.unrecovered()
+        for topic, index in unrecovered:
+            await self.partitions.open(topic, index)
+        return len(unrecovered)
+
+    def directory_failed(self, path: str) -> None:
+        """A log directory is offline: its partitions answer KAFKA_STORAGE_ERROR from now on."""
+        for hosted in list(self.partitions):
+            home = self._manager.homes.get((hosted.topic, hosted.index))
+            if home is not None and home.path == path:
+                self.partitions.drop(hosted.topic, hosted.index, ErrorCode.KAFKA_STORAGE_ERROR)
+
+
+def _lead(hosted: HostedPartition, partition: Partition) -> None:
+    hosted.lead(
+        partition.leader,
+        partition.leader_epoch,
+        partition.partition_epoch,
+        partition.replicas,
+        partition.isr,
+    )

@@ -1,0 +1,30 @@
+"""Limits of the server that are not Kafka configs, each with its reason."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: Shared receive buffer of a listener. A read larger than this goes on in the next callback.
+SCRATCH_BYTES: Final = 256 * 1024
+
+#: First allocation for a frame that has not arrived whole. Grows by doubling, so that a frame that
+#: only promises to be large costs at most twice what has arrived (Kafka allocates what is promised).
+FRAME_FIRST_BYTES: Final = 16 * 1024
+
+#: A connection that has delivered a frame of n bytes may have n bytes (up to this) allocated at once.
+FRAME_TRUSTED_BYTES: Final = 4 * 1024 * 1024
+
+#: Frames waiting behind a parked request on one connection, beyond which reading stops. Kafka takes
+#: one request at a time; a pipelining client has a handful in flight.
+BACKLOG_BYTES: Final = 1024 * 1024
+BACKLOG_FRAMES: Final = 256
+
+#: Produce requests of one connection that may wait for their acknowledgement at the same time.
+PENDING_BYTES: Final = 32 * 1024 * 1024
+PENDING_REQUESTS: Final = 1024
+
+#: Period of the sweep over idle connections and over acknowledgements that ran out of time.
+SWEEP_INTERVAL_MS: Final = 250
+
+#: Longest client id kept for logs and caches of a connection.
+HEADER_CACHE_BYTES: Final = 512

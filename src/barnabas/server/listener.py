@@ -1,0 +1,95 @@
+"""One open listener: what its connections share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from struct import Struct
+from typing import TYPE_CHECKING
+
+from barnabas.ports import Listener as Socket
+from barnabas.server.connection import Connection
+from barnabas.server.dispatch import API_VERSIONS, Entry
+from barnabas.server.limits import HEADER_CACHE_BYTES, SCRATCH_BYTES
+from barnabas.wire.errors import ProtocolError
+from barnabas.wire.headers import parse_request_header
+
+if TYPE_CHECKING:
+    from barnabas.security.principal import Principal
+
+log = logging.getLogger("barnabas.server")
+
+_LENGTH = Struct(">h")
+
+
+class ListenerContext:
+    """Dispatch table, limits and open connections of one listener."""
+
+    def __init__(
+        self,
+        name: str,
+        table: dict[tuple[int, int], Entry],
+        unsupported_api_versions: Entry,
+        *,
+        controller: bool,
+        principal: Principal,
+        max_request_bytes: int,
+        call_soon: Callable[[Callable[[], None]], object],
+    ) -> None:
+        self.name = name
+        self.controller = controller
+        self.served_keys = tuple(dict.fromkeys(key for key, _ in table))
+        self.table = table
+        self.principal = principal
+        self.max_request_bytes = max_request_bytes
+        self.call_soon = call_soon
+        self.scratch = memoryview(bytearray(SCRATCH_BYTES))
+        self.connections: set[Connection] = set()
+        self.socket: Socket | None = None
+        #: Counts sweeps; connections note it when they hear from their client.
+        self.tick = 0
+        self._unsupported_api_versions = unsupported_api_versions
+
+    def connect(self) -> Connection:
+        """Protocol factory of the listening socket."""
+        return Connection(self)
+
+    def opened(self, connection: Connection) -> None:
+        """A client connected."""
+        self.connections.add(connection)
+
+    def lost(self, connection: Connection) -> None:
+        """A client is gone."""
+        self.connections.discard(connection)
+
+    def unknown(self, api_key: int, api_version: int) -> Entry:
+        """ApiVersions of any version is answered; everything else closes the connection."""
+        if api_key == API_VERSIONS:
+            return self._unsupported_api_versions
+        raise ProtocolError(f"API {api_key} version {api_version} is not served on {self.name}")
+
+    def parse_header(self, connection: Connection, frame: bytearray) -> int:
+        """Read the client id of a request header and remember it; returns where the body starts."""
+        header = parse_request_header(memoryview(frame)[4:])
+        connection.client_id = header.client_id
+        (length,) = _LENGTH.unpack_from(frame, 12)
+        tail = bytes(frame[12 : 14 + max(length, 0)])
+        connection.header_tail = tail if len(tail) <= HEADER_CACHE_BYTES else b""
+        return 4 + header.end
+
+    def sweep(self, idle_ticks: int) -> None:
+        """Close connections that were silent for `idle_ticks` sweeps and wait for nothing."""
+        self.tick += 1
+        horizon = self.tick - idle_ticks
+        if horizon > 0:
+            for connection in [
+                c for c in self.connections if c.active_tick < horizon and not c.busy
+            ]:
+                connection.close()
+
+    def close(self) -> None:
+        """Stop accepting and close every connection."""
+        if self.socket is not None:
+            self.socket.close()
+        for connection in list(self.connections):
+            connection.close()

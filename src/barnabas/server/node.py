@@ -1,0 +1,319 @@
+"""A node: broker and controller in one process, from its directories to its listeners."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from barnabas.config.broker import BrokerConfig
+from barnabas.config.endpoints import Endpoint as ListenerConfig
+from barnabas.log.directory import LogDirectory
+from barnabas.log.maintenance import Intervals, LogMaintenance
+from barnabas.log.manager import LogManager
+from barnabas.metadata.controller.decision import ControllerSettings
+from barnabas.metadata.image.cluster import Endpoint
+from barnabas.ports import Ports, Timer
+from barnabas.replication.metadata_log import MetadataLog, MetadataLogSettings
+from barnabas.security.authorizer import AllowAll, Authorizer
+from barnabas.security.principal import ANONYMOUS
+from barnabas.server.broker import Broker
+from barnabas.server.config_schema import NodeConfigSchema
+from barnabas.server.directories import Directories, bootstrap_of, open_directories
+from barnabas.server.dispatch import build_table, unsupported_api_versions
+from barnabas.server.handlers import HANDLERS
+from barnabas.server.hosting import Hosting
+from barnabas.server.limits import SWEEP_INTERVAL_MS
+from barnabas.server.listener import ListenerContext
+from barnabas.server.partitions import HostedPartition
+from barnabas.server.registration import Registration
+
+log = logging.getLogger("barnabas.server")
+
+PLAINTEXT_PROTOCOL = 0
+METADATA_DIRECTORY = "__cluster_metadata-0"
+
+
+class Node:
+    """One node over its ports; several can live in one process. `hostname` is how others reach a
+    listener that is bound to every address of the machine."""
+
+    def __init__(
+        self,
+        config: BrokerConfig,
+        ports: Ports,
+        *,
+        authorizer: Authorizer | None = None,
+        hostname: str = "localhost",
+    ) -> None:
+        self.config = config
+        self._ports = ports
+        self._authorizer = authorizer or AllowAll()
+        self._hostname = hostname
+        self._listeners: list[ListenerContext] = []
+        self._directories: Directories | None = None
+        self._maintenance: LogMaintenance | None = None
+        self._metadata: MetadataLog | None = None
+        self._broker: Broker | None = None
+        self._sweeper: Timer | None = None
+        self._stopping = False
+        #: Set when the node cannot go on (its metadata directory failed); says why.
+        self.failed: asyncio.Future[str] | None = None
+
+    @property
+    def cluster_id(self) -> str:
+        """The id of the cluster, 22 characters."""
+        return self._directories.cluster_id if self._directories is not None else ""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where clients reach the first broker listener."""
+        for context in self._listeners:
+            if not context.controller and context.socket is not None:
+                return context.socket.address
+        raise RuntimeError("the node is not started")
+
+    @property
+    def broker(self) -> Broker:
+        """The services behind the handlers, once started."""
+        if self._broker is None:
+            raise RuntimeError("the node is not started")
+        return self._broker
+
+    # -- start -----------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """From the files on disk to open listeners and a registered, unfenced broker.
+
+        Raises `BadDirectory`, `BlockingIOError` (another process uses a directory), `KafkaError`,
+        `OSError`.
+        """
+        ports, config = self._ports, self.config
+        self.failed = asyncio.get_running_loop().create_future()
+        self._directories = await ports.executor.run(
+            lambda: open_directories(config, ports.disk, ports.clock, ports.random)
+        )
+        manager, maintenance = self._make_manager()
+        hosting = self._hosting = Hosting(config, manager)
+        await ports.executor.run(lambda: manager.load(self._opened.logs))
+        metadata = self._metadata = self._make_metadata_log(manager)
+        metadata.subscribe(hosting.publish)
+        settings = self._controller_settings(hosting)
+        registration = self._registration = Registration(
+            config, settings, metadata, ports.clock, ports.random.bytes(16)
+        )
+        await metadata.start()
+        await hosting.set_strays_aside()
+        self._broker = Broker(
+            hosting,
+            ports,
+            metadata,
+            settings,
+            self._authorizer,
+            on_storage_failure=self._read_failed,
+        )
+        await self._listen(self._broker)
+        await registration.register(
+            brokers=self._advertised(controller=False),
+            controllers=self._advertised(controller=True),
+            directories=[id_ for d in self._opened.logs if (id_ := _id_of(d)) is not None],
+            previous_epoch=max(d.broker_epoch for d in self._opened.logs),
+        )
+        await registration.unfence()
+        maintenance.start()
+        self._sweep()
+
+    @property
+    def _opened(self) -> Directories:
+        assert self._directories is not None
+        return self._directories
+
+    def _make_manager(self) -> tuple[LogManager, LogMaintenance]:
+        ports, config = self._ports, self.config
+        manager = LogManager(
+            ports.disk,
+            ports.executor,
+            ports.clock,
+            ports.random,
+            schedule=_soon,
+            config_for=lambda topic: self._hosting.log_config(topic),
+            on_offline=self._directory_failed,
+            producer_expiration_ms=config.get_int("producer.id.expiration.ms"),
+        )
+        intervals = Intervals(
+            retention_check=config.get_int("log.retention.check.interval.ms"),
+            initial_delay=config.get_int("log.initial.task.delay.ms"),
+            recovery_checkpoint=config.get_int("log.flush.offset.checkpoint.interval.ms"),
+            log_start_checkpoint=config.get_int("log.flush.start.offset.checkpoint.interval.ms"),
+            high_watermark_checkpoint=config.get_int(
+                "replica.high.watermark.checkpoint.interval.ms"
+            ),
+            producer_expiration_check=config.get_int("producer.id.expiration.check.interval.ms"),
+            producer_expiration=config.get_int("producer.id.expiration.ms"),
+        )
+        self._maintenance = LogMaintenance(manager, intervals)
+        self._manager = manager
+        return manager, self._maintenance
+
+    def _make_metadata_log(self, manager: LogManager) -> MetadataLog:
+        home = self._opened.metadata
+        assert home.meta is not None
+        assert home.meta.directory_id is not None
+        settings = MetadataLogSettings.single(
+            f"{home.path}/{METADATA_DIRECTORY}",
+            self.config.node_id,
+            home.meta.directory_id,
+            self.cluster_id,
+        )
+        settings = replace(
+            settings,
+            bootstrap=bootstrap_of(home),
+            default_min_isr=self.config.get_int("min.insync.replicas"),
+            clean=home.clean,
+        )
+        return MetadataLog(
+            settings,
+            clock=self._ports.clock,
+            random=self._ports.random,
+            executor=self._ports.executor,
+            pool=manager.pool,
+            writer=manager.writer,
+            on_failed=self._metadata_failed,
+        )
+
+    def _controller_settings(self, hosting: Hosting) -> ControllerSettings:
+        config = self.config
+        return ControllerSettings(
+            config.node_id,
+            self.cluster_id,
+            NodeConfigSchema(lambda: hosting.config),
+            self._ports.random.below,
+            lambda: self._ports.random.bytes(16),
+            num_partitions=config.get_int("num.partitions"),
+            default_replication_factor=config.get_int("default.replication.factor"),
+            delete_topic_enable=config.get_bool("delete.topic.enable"),
+        )
+
+    async def _listen(self, broker: Broker) -> None:
+        config = self.config
+        unsupported = unsupported_api_versions(broker)
+        for endpoint in config.listeners:
+            controller = endpoint.name in config.controller_listener_names
+            context = ListenerContext(
+                endpoint.name,
+                build_table(broker, HANDLERS, controller=controller),
+                unsupported,
+                controller=controller,
+                principal=ANONYMOUS,
+                max_request_bytes=config.get_int("socket.request.max.bytes"),
+                call_soon=broker.call_soon,
+            )
+            context.socket = await self._ports.network.listen(
+                endpoint.host or "",
+                endpoint.port,
+                context.connect,
+                backlog=config.get_int("socket.listen.backlog.size"),
+            )
+            self._listeners.append(context)
+
+    def _advertised(self, *, controller: bool) -> list[Endpoint]:
+        """What is registered, and so told to clients: advertised addresses, with real ports."""
+        config = self.config
+        told = config.advertised_listeners or config.listeners
+        bound = {c.name: c.socket.address[1] for c in self._listeners if c.socket is not None}
+        return [
+            Endpoint(
+                each.name,
+                each.host or self._hostname,
+                each.port or bound.get(each.name, 0),
+                PLAINTEXT_PROTOCOL,
+            )
+            for each in _of_kind(told, config, controller)
+            or _of_kind(config.listeners, config, controller)
+        ]
+
+    # -- while running ---------------------------------------------------------------------------
+
+    def _sweep(self) -> None:
+        broker = self.broker
+        broker.coarse_ms = self._ports.clock.monotonic_ms()
+        broker.partitions.expire(broker.coarse_ms)
+        idle_ticks = self.config.get_int("connections.max.idle.ms") // SWEEP_INTERVAL_MS
+        for context in self._listeners:
+            context.sweep(idle_ticks)
+        self._sweeper = self._ports.clock.call_later(SWEEP_INTERVAL_MS, self._sweep)
+
+    def _read_failed(self, hosted: HostedPartition, failure: Exception) -> None:
+        log.error("can't read %s-%s: %s", hosted.topic, hosted.index, failure)
+        home = self._manager.homes.get((hosted.topic, hosted.index))
+        if isinstance(failure, OSError) and home is not None:
+            self._manager.failed(home, failure)
+
+    def _directory_failed(self, home: LogDirectory, error: OSError) -> None:
+        log.error(
+            "log directory %s is offline: %s. Its partitions answer KAFKA_STORAGE_ERROR; nothing "
+            "acknowledged is lost. Repair or replace the disk and restart the node.",
+            home.path,
+            error,
+        )
+        self._hosting.directory_failed(home.path)
+        if home.path == self._opened.metadata.path:
+            if self._metadata is not None:
+                self._metadata.fail(error)
+        elif not self._manager.live:
+            self._fail(f"every log directory is offline, the last one is {home.path}: {error}")
+        elif self._broker is not None and home.meta is not None and home.meta.directory_id:
+            self._broker.spawn(self._registration.report_offline([home.meta.directory_id]))
+
+    def _metadata_failed(self, error: BaseException) -> None:
+        self._fail(f"the metadata log in {self._opened.metadata.path} failed: {error}")
+
+    def _fail(self, reason: str) -> None:
+        if not self._stopping and self.failed is not None and not self.failed.done():
+            log.critical("the node stops: %s", reason)
+            self.failed.set_result(reason)
+
+    # -- stop ------------------------------------------------------------------------------------
+
+    async def stop(self) -> None:
+        """The clean stop: no new requests, everything durable, the clean-shutdown marker."""
+        if self._stopping:
+            return
+        self._stopping = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for context in self._listeners:
+            context.close()
+        if self._broker is not None:
+            await self._broker.stop()
+        if self._metadata is not None and self._started(self._metadata):
+            await self._metadata.stop()
+        if self._maintenance is not None and self._directories is not None:
+            await self._close_logs(self._maintenance)
+            self._directories.unlock()
+
+    @staticmethod
+    def _started(metadata: MetadataLog) -> bool:
+        return metadata.leader_id >= 0
+
+    async def _close_logs(self, maintenance: LogMaintenance) -> None:
+        closed = asyncio.get_running_loop().create_future()
+        done: Callable[[], None] = lambda: closed.set_result(None)  # noqa: E731
+        epoch = self._registration.broker_epoch if hasattr(self, "_registration") else -1
+        maintenance.stop(epoch, done)
+        await closed
+
+
+def _soon(callback: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_soon(callback)
+
+
+def _id_of(directory: LogDirectory) -> bytes | None:
+    return None if directory.meta is None else directory.meta.directory_id
+
+
+def _of_kind(
+    endpoints: tuple[ListenerConfig, ...], config: BrokerConfig, controller: bool
+) -> list[ListenerConfig]:
+    return [e for e in endpoints if (e.name in config.controller_listener_names) == controller]

@@ -1,0 +1,26 @@
+"""Producer ids in blocks from the controller (AllocateProducerIds, KIP-730)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+
+class ProducerIdAllocator:
+    """Hands out ids of the current block; fetches the next one when it is used up."""
+
+    def __init__(self, allocate: Callable[[], Awaitable[tuple[int, int]]]) -> None:
+        self._allocate = allocate
+        self._next = 0
+        self._end = 0
+        self._lock = asyncio.Lock()
+
+    async def next(self) -> int:
+        """An id never given out before. Raises `KafkaError` when no block can be had."""
+        if self._next >= self._end:
+            async with self._lock:
+                if self._next >= self._end:
+                    start, count = await self._allocate()
+                    self._next, self._end = start, start + count
+        self._next += 1
+        return self._next - 1

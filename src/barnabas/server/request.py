@@ -1,0 +1,81 @@
+"""One request on its way through the server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from barnabas.ports import Buffer
+
+if TYPE_CHECKING:
+    from barnabas.security.principal import Principal
+    from barnabas.server.connection import Connection
+
+#: A response: the header and body, without the size prefix, as one or several buffers.
+Payload = bytes | bytearray | list[Buffer]
+
+
+class Request:
+    """A frame with its parsed header, and the place where its answer goes.
+
+    A handler either returns the payload at once, or returns `None` and calls `respond` (or
+    `no_response`, or `close`) exactly once later. Answers leave in the order of the requests.
+    """
+
+    __slots__ = (
+        "api_key",
+        "api_version",
+        "body",
+        "connection",
+        "correlation_id",
+        "exclusive",
+        "frame",
+        "payload",
+        "settled",
+        "view",
+    )
+
+    def __init__(
+        self,
+        connection: Connection,
+        frame: bytearray,
+        api_key: int,
+        api_version: int,
+        correlation_id: int,
+        body: int,
+    ) -> None:
+        self.connection = connection
+        self.frame = frame
+        self.view = memoryview(frame)
+        self.api_key = api_key
+        self.api_version = api_version
+        self.correlation_id = correlation_id
+        self.body = body
+        #: A Produce that no later one may overtake (its records are being checked off the loop).
+        self.exclusive = False
+        self.payload: Payload | None = None
+        self.settled = False
+
+    @property
+    def principal(self) -> Principal:
+        """Who asks."""
+        return self.connection.principal
+
+    @property
+    def client_id(self) -> str:
+        """The client id of the request header; null is the empty string."""
+        return self.connection.client_id
+
+    def respond(self, payload: Payload) -> None:
+        """Hand in the answer of a parked request; ignored once the connection is gone."""
+        self.payload = payload
+        self.settled = True
+        self.connection.settled(self)
+
+    def no_response(self) -> None:
+        """The request (Produce with acks=0) has no answer."""
+        self.settled = True
+        self.connection.settled(self)
+
+    def close(self, reason: str) -> None:
+        """Close the connection instead of an answer."""
+        self.connection.fail(reason)

@@ -1,0 +1,284 @@
+"""Frames, order of answers and back-pressure of one connection."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+import pytest
+
+from barnabas.ports import Buffer
+from barnabas.security.principal import ANONYMOUS
+from barnabas.server.connection import Connection
+from barnabas.server.dispatch import Entry
+from barnabas.server.limits import BACKLOG_BYTES, FRAME_FIRST_BYTES
+from barnabas.server.listener import ListenerContext
+from barnabas.server.request import Payload, Request
+
+PRODUCE, METADATA = 0, 3
+MAX_REQUEST = 1 << 20
+
+
+class FakeTransport:
+    def __init__(self) -> None:
+        self.peer = ("10.0.0.1", 1234)
+        self.local = ("10.0.0.2", 9092)
+        self.sent = bytearray()
+        self.closed = False
+        self.reading = True
+
+    def write(self, data: Buffer) -> None:
+        self.sent += data
+
+    def writelines(self, buffers: list[Buffer]) -> None:
+        for data in buffers:
+            self.sent += data
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.closed = True
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+class Server:
+    """A listener whose handlers do what the test says."""
+
+    def __init__(self) -> None:
+        self.parked: list[Request] = []
+        self.seen: list[tuple[int, int, bytes]] = []
+        self.later: list[Callable[[], None]] = []
+        self.answer_at_once = True
+        table = {
+            (key, version): Entry(self.handle, flexible=version >= 9)
+            for key in (PRODUCE, METADATA)
+            for version in (5, 9)
+        }
+        self.context = ListenerContext(
+            "PLAINTEXT",
+            table,
+            Entry(self.handle, flexible=False),
+            controller=False,
+            principal=ANONYMOUS,
+            max_request_bytes=MAX_REQUEST,
+            call_soon=self.later.append,
+        )
+        self.connection = Connection(self.context)
+        self.transport = FakeTransport()
+        self.connection.connection_made(self.transport)
+
+    def handle(self, request: Request) -> Payload | None:
+        self.seen.append(
+            (request.api_key, request.correlation_id, bytes(request.view[request.body :]))
+        )
+        if self.answer_at_once:
+            return struct.pack(">i", request.correlation_id)
+        self.parked.append(request)
+        return None
+
+    def feed(self, data: bytes, chunk: int | None = None) -> None:
+        pos = 0
+        while pos < len(data):
+            view = self.connection.get_buffer(65536)
+            n = min(len(view), len(data) - pos, chunk or len(data))
+            view[:n] = data[pos : pos + n]
+            self.connection.buffer_updated(n)
+            pos += n
+
+    def settle(self) -> None:
+        while self.later:
+            self.later.pop(0)()
+
+    def answers(self) -> list[int]:
+        self.settle()
+        sent, found = bytes(self.transport.sent), []
+        for pos in range(0, len(sent), 8):
+            size, correlation_id = struct.unpack_from(">ii", sent, pos)
+            assert size == 4
+            found.append(correlation_id)
+        return found
+
+
+def frame(key: int, correlation_id: int, body: bytes = b"", version: int = 5) -> bytes:
+    header = struct.pack(">hhih", key, version, correlation_id, 3) + b"abc"
+    if version >= 9:
+        header += b"\0"
+    return struct.pack(">i", len(header) + len(body)) + header + body
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 5, 7, 64, 1000, None])
+def test_frames_are_found_however_the_bytes_arrive(chunk: int | None) -> None:
+    server = Server()
+    bodies = [b"", b"x", b"y" * 300, b"z" * (FRAME_FIRST_BYTES + 5), b"w" * 70_000, b"last"]
+    data = b"".join(frame(METADATA, i, body, 9) for i, body in enumerate(bodies))
+    server.feed(data, chunk)
+    assert server.seen == [(METADATA, i, body) for i, body in enumerate(bodies)]
+    assert server.answers() == list(range(len(bodies)))
+    assert server.connection.client_id == "abc"
+
+
+def test_a_promised_frame_costs_what_has_arrived() -> None:
+    server = Server()
+    server.feed(struct.pack(">i", MAX_REQUEST) + b"\0\x03\0\x05" + bytes(100_000))
+    partial = server.connection._partial
+    assert partial is not None
+    assert len(partial) <= 2 * 100_108 + FRAME_FIRST_BYTES
+
+
+@pytest.mark.parametrize("size", [-2, -1, 0, 7, MAX_REQUEST + 1, 0x7FFFFFFF, -(2**31)])
+def test_an_impossible_size_closes_the_connection(
+    size: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Server()
+    server.feed(struct.pack(">i", size) + bytes(60))
+    assert server.transport.closed
+    assert server.seen == []
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    "data", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"]
+)
+def test_other_protocols_are_refused(data: bytes) -> None:
+    server = Server()
+    server.feed(data)
+    assert server.transport.closed
+
+
+def test_an_unknown_api_closes_the_connection(caplog: pytest.LogCaptureFixture) -> None:
+    server = Server()
+    server.feed(frame(METADATA, 1) + frame(4, 2) + frame(METADATA, 3))
+    assert server.answers() == [1]
+    assert server.transport.closed
+    assert len(caplog.records) == 1
+
+
+def test_answers_keep_the_order_of_requests() -> None:
+    server = Server()
+    server.answer_at_once = False
+    server.feed(b"".join(frame(PRODUCE, i) for i in range(3)))
+    assert [r.correlation_id for r in server.parked] == [0, 1, 2]
+    server.parked[2].respond(struct.pack(">i", 2))
+    server.parked[1].respond(struct.pack(">i", 1))
+    assert server.answers() == []
+    server.parked[0].respond(struct.pack(">i", 0))
+    assert server.answers() == [0, 1, 2]
+
+
+def test_an_immediate_answer_waits_for_earlier_ones() -> None:
+    server = Server()
+    server.answer_at_once = False
+    server.feed(frame(PRODUCE, 0))
+    server.answer_at_once = True
+    server.feed(frame(PRODUCE, 1))
+    assert server.answers() == []
+    server.parked[0].respond(struct.pack(">i", 0))
+    assert server.answers() == [0, 1]
+
+
+def test_only_produce_overlaps_produce() -> None:
+    server = Server()
+    server.answer_at_once = False
+    server.feed(frame(PRODUCE, 0) + frame(METADATA, 1) + frame(PRODUCE, 2) + frame(PRODUCE, 3))
+    assert [c for _, c, _ in server.seen] == [0]
+    server.parked[0].respond(struct.pack(">i", 0))
+    assert [c for _, c, _ in server.seen] == [0, 1]
+    server.parked[1].respond(struct.pack(">i", 1))
+    assert [c for _, c, _ in server.seen] == [0, 1, 2, 3]
+    server.parked[3].respond(struct.pack(">i", 3))
+    server.parked[2].respond(struct.pack(">i", 2))
+    assert server.answers() == [0, 1, 2, 3]
+
+
+def test_an_exclusive_produce_is_not_overtaken() -> None:
+    server = Server()
+    server.answer_at_once = False
+    handle = server.handle
+
+    def exclusive(request: Request) -> Payload | None:
+        request.exclusive = True
+        return handle(request)
+
+    server.context.table[(PRODUCE, 9)] = Entry(exclusive, flexible=True)
+    server.feed(frame(PRODUCE, 0, version=9) + frame(PRODUCE, 1))
+    assert [c for _, c, _ in server.seen] == [0]
+    server.parked[0].respond(struct.pack(">i", 0))
+    assert [c for _, c, _ in server.seen] == [0, 1]
+
+
+def test_a_request_without_answer_frees_its_place() -> None:
+    server = Server()
+    server.answer_at_once = False
+    server.feed(frame(PRODUCE, 0) + frame(PRODUCE, 1))
+    server.parked[1].respond(struct.pack(">i", 1))
+    server.parked[0].no_response()
+    assert server.answers() == [1]
+
+
+def test_a_full_backlog_stops_reading_until_it_is_drained() -> None:
+    server = Server()
+    server.answer_at_once = False
+    server.feed(frame(METADATA, 0))
+    body = bytes(100_000)
+    count = BACKLOG_BYTES // len(body) + 2
+    server.feed(b"".join(frame(METADATA, i + 1, body) for i in range(count)))
+    assert not server.transport.reading
+    server.answer_at_once = True
+    server.parked[0].respond(struct.pack(">i", 0))
+    assert server.transport.reading
+    assert server.answers() == list(range(count + 1))
+
+
+def test_a_client_that_does_not_read_is_not_read_from() -> None:
+    server = Server()
+    server.connection.pause_writing()
+    assert not server.transport.reading
+    server.connection.resume_writing()
+    assert server.transport.reading
+
+
+def test_a_bug_of_ours_closes_the_connection_and_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = Server()
+
+    def broken(_: Request) -> Payload | None:
+        raise RuntimeError("broken")
+
+    server.context.table[(METADATA, 5)] = Entry(broken, flexible=False)
+    server.feed(frame(METADATA, 0))
+    assert server.transport.closed
+    assert "a bug of ours" in caplog.text
+
+
+def test_late_answers_to_a_lost_connection_are_dropped() -> None:
+    server = Server()
+    server.answer_at_once = False
+    server.feed(frame(PRODUCE, 0))
+    server.connection.connection_lost(None)
+    server.parked[0].respond(b"")
+    assert server.answers() == []
+    assert server.context.connections == set()
+
+
+def test_idle_connections_are_closed_and_busy_ones_kept() -> None:
+    server = Server()
+    server.answer_at_once = False
+    server.feed(frame(METADATA, 0))
+    for _ in range(5):
+        server.context.sweep(3)
+    assert not server.transport.closed
+    server.parked[0].respond(struct.pack(">i", 0))
+    server.settle()
+    for _ in range(5):
+        server.context.sweep(3)
+    assert server.transport.closed
