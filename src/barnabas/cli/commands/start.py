@@ -7,7 +7,7 @@ import errno
 import json
 import logging
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -122,7 +122,7 @@ def _run(properties: dict[str, str], log_format: str) -> None:
             except Exception as error:
                 raise _cannot_start(error, config) from error
             click.echo(_screen(node, config, log_format))
-            await stop.wait()
+            await _until_stopped(node, stop)
         finally:
             await node.stop()
             ports.close()
@@ -130,9 +130,24 @@ def _run(properties: dict[str, str], log_format: str) -> None:
     run(main)
 
 
+async def _until_stopped(node: Node, stop: asyncio.Event) -> None:
+    """Return at the first signal to stop. Raises `Failure` when the node can't go on."""
+    failed = node.failed
+    stopped = asyncio.ensure_future(stop.wait())
+    events: set[asyncio.Future[Any]] = {stopped} if failed is None else {stopped, failed}
+    await asyncio.wait(events, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if failed is not None and failed.done():
+        raise Failure(
+            f"The node stops: {failed.result()}", Exit.FAILED, "The log above says what happened."
+        )
+
+
 def _cannot_start(error: Exception, config: BrokerConfig) -> Exception:
     """A sentence and what to do next, for what goes wrong outside of us; else the error itself."""
     from barnabas.config.values import ConfigError
+    from barnabas.log.directory import BadDirectory
+    from barnabas.metadata.errors import MetadataError
     from barnabas.wire.errors import KafkaError
 
     directories = ", ".join(config.log_dirs)
@@ -152,7 +167,7 @@ def _cannot_start(error: Exception, config: BrokerConfig) -> Exception:
     if isinstance(error, OSError):
         place = f" {error.filename}" if error.filename else f" in {directories}"
         return Failure(f"Cannot start: {error.strerror}{place}.", Exit.CANNOT_START)
-    if isinstance(error, ConfigError | KafkaError):
+    if isinstance(error, BadDirectory | ConfigError | KafkaError | MetadataError):
         return Failure(f"Cannot start: {error}", Exit.CANNOT_START)
     return error
 
