@@ -21,8 +21,11 @@ DEFAULT_GZIP_LEVEL = -1
 DEFAULT_LZ4_LEVEL = 9
 DEFAULT_ZSTD_LEVEL = 3
 
-GZIP_CHUNK = 8 * 1024
-"""Input per step behind the first gzip member: bounds what a step copies of the unused rest."""
+GZIP_CHUNK = 16 * 1024
+"""Input per step: bounds what each step copies of the rest that it did not use."""
+
+GZIP_STEP = 1024 * 1024
+"""Output per step."""
 
 SNAPPY_BLOCK = 32 * 1024
 XERIAL_MAGIC = b"\x82SNAPPY\x00"
@@ -71,7 +74,7 @@ def decompress(codec: int, data: Buffer, limit: int) -> bytes:
     """The bytes that `data` was made of, at most `limit`.
 
     Raises `InflateLimit` when there would be more, `CorruptRecord` for damage or a codec above 4.
-    Memory: up to `limit` for the work plus the size of the result.
+    Memory: up to `limit` for the work, with zstd as much again for its window, then the result.
     """
     if codec == Codec.NONE:
         if len(data) > limit:
@@ -85,38 +88,29 @@ def decompress(codec: int, data: Buffer, limit: int) -> bytes:
 
 
 def _gzip_decompress(data: memoryview, limit: int) -> bytes:
-    """Several members are one stream; what follows a member and is not one is ignored, as in Java."""
-    stream = zlib.decompressobj(_GZIP_WINDOW)
-    try:
-        out = stream.decompress(data, limit + 1)
-    except zlib.error as error:
-        raise CorruptRecord(f"gzip: {error}") from None
-    if len(out) > limit:
-        raise InflateLimit(f"gzip: more than {limit} bytes")
-    if not stream.eof:
-        raise CorruptRecord("gzip: cut off")
-    if not stream.unused_data:
-        return out
-    return _gzip_more_members(out, data[len(data) - len(stream.unused_data) :], limit)
-
-
-def _gzip_more_members(first: bytes, data: memoryview, limit: int) -> bytes:
-    out = bytearray(first)
-    pos = 0
+    """Several members are one stream; what follows and is none is ignored, as in Java."""
+    out = bytearray()
+    pos = _gzip_member(data, 0, out, limit)
     while data[pos : pos + len(_GZIP_MAGIC)] == _GZIP_MAGIC:
-        stream = zlib.decompressobj(_GZIP_WINDOW)
-        while not stream.eof:
-            chunk = data[pos : pos + GZIP_CHUNK]
-            if not chunk:
-                raise CorruptRecord("gzip: cut off")
-            try:
-                out += stream.decompress(chunk, limit + 1 - len(out))
-            except zlib.error as error:
-                raise CorruptRecord(f"gzip: {error}") from None
-            if len(out) > limit:
-                raise InflateLimit(f"gzip: more than {limit} bytes")
-            pos += len(chunk) - len(stream.unused_data) - len(stream.unconsumed_tail)
+        pos = _gzip_member(data, pos, out, limit)
     return bytes(out)
+
+
+def _gzip_member(data: memoryview, pos: int, out: bytearray, limit: int) -> int:
+    """Append what the member at `pos` holds to `out`; returns the position behind it."""
+    stream = zlib.decompressobj(_GZIP_WINDOW)
+    while not stream.eof:
+        chunk = data[pos : pos + GZIP_CHUNK]
+        if not chunk:
+            raise CorruptRecord("gzip: cut off")
+        try:
+            out += stream.decompress(chunk, min(GZIP_STEP, limit + 1 - len(out)))
+        except zlib.error as error:
+            raise CorruptRecord(f"gzip: {error}") from None
+        if len(out) > limit:
+            raise InflateLimit(f"gzip: more than {limit} bytes")
+        pos += len(chunk) - len(stream.unused_data) - len(stream.unconsumed_tail)
+    return pos
 
 
 def _snappy_compress(data: Buffer) -> bytes:

@@ -72,8 +72,7 @@ def zstd_extent(data: memoryview, limit: int) -> tuple[Buffer, int]:
     Raises `CorruptRecord` for damage in headers, `InflateLimit` for a stated size above `limit`.
     """
     patches: list[tuple[int, int]] = []
-    bound = 0
-    pos = 0
+    bound = certain = pos = 0
     try:
         while pos < len(data):
             magic = _LE32.unpack_from(data, pos)[0]
@@ -87,8 +86,11 @@ def zstd_extent(data: memoryview, limit: int) -> tuple[Buffer, int]:
             pos, window, stated = _zstd_header(data, start, flags)
             if stated is not None and stated > limit:
                 raise InflateLimit(f"zstd: {stated} bytes, {limit} allowed")
-            pos, content = _zstd_blocks(data, pos, min(window, ZSTD_MAX_BLOCK))
+            pos, plain, content = _zstd_blocks(data, pos, min(window, ZSTD_MAX_BLOCK))
             pos += 4 if flags & 0x04 else 0
+            certain += plain
+            if certain > limit:
+                raise InflateLimit(f"zstd: more than {limit} bytes")
             if stated is not None:
                 content = min(content, stated)
             elif window > ZSTD_EASY_WINDOW:
@@ -124,27 +126,27 @@ def _zstd_header(data: memoryview, pos: int, flags: int) -> tuple[int, int, int 
     return pos + width, stated if single_segment else window, stated
 
 
-def _zstd_blocks(data: memoryview, pos: int, block_max: int) -> tuple[int, int]:
-    """(position behind the last block, upper bound of what the blocks hold)."""
-    bound = 0
+def _zstd_blocks(data: memoryview, pos: int, block_max: int) -> tuple[int, int, int]:
+    """(position behind the last block, bytes that they surely hold, upper bound of all)."""
+    plain = packed = 0
     while True:
         header = data[pos] | data[pos + 1] << 8 | data[pos + 2] << 16
         kind = header >> 1 & 3
         size = header >> 3
         pos += 3
         if kind == 2:
-            bound += block_max
+            packed += block_max
             pos += size
         elif kind == 1:
-            bound += size
+            plain += size
             pos += 1
         elif kind == 0:
-            bound += size
+            plain += size
             pos += size
         else:
             raise CorruptRecord("zstd: reserved block type")
         if header & 1:
-            return pos, bound
+            return pos, plain, plain + packed
 
 
 def _window_for(content: int) -> int:
