@@ -385,26 +385,27 @@ class _Attempt:
         if self._is_over():
             return
         fabric = self._fabric
-        left = self._deadline - fabric.loop.now_us
-        if left <= 0:
+        if fabric.loop.now_us >= self._deadline:
             self._answer.set_exception(_error(errno.ETIMEDOUT))
             return
         source, target = self._source.address, self._target.address
-        listener = self._target.listener(self._port)
-        full = listener is not None and listener.waiting > listener.backlog
-        if full or fabric.is_cut(source, target) or fabric.is_cut(target, source):
-            fabric.after(min(SYN_RETRY_US, left), self.send)
+        if fabric.is_cut(source, target) or fabric.is_cut(target, source):
+            self._send_again()
         else:
             fabric.after(fabric.delay_us(source, target), self._arrive)
+
+    def _send_again(self) -> None:
+        left = max(0, self._deadline - self._fabric.loop.now_us)
+        self._fabric.after(min(SYN_RETRY_US, left), self.send)
 
     def _arrive(self) -> None:
         if self._is_over():
             return
         fabric, target = self._fabric, self._target
-        if not target.up:
-            self.send()
-            return
         listener = target.listener(self._port)
+        if not target.up or (listener is not None and listener.waiting > listener.backlog):
+            self._send_again()  # dropped in silence
+            return
         delay = fabric.delay_us(target.address, self._source.address)
         rate = fabric.plan.refuse_rate
         if listener is None or (rate > 0 and fabric.random.random() < rate):
