@@ -2,6 +2,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
+import java.io.StringReader;
 import java.lang.reflect.Field;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -14,6 +15,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import kafka.server.KafkaConfig;
+import org.apache.kafka.common.Endpoint;
 import org.apache.kafka.common.config.ConfigDef;
 import org.apache.kafka.common.utils.AppInfoParser;
 import org.apache.kafka.coordinator.group.GroupConfig;
@@ -23,6 +25,7 @@ import org.apache.kafka.server.config.QuotaConfig;
 import org.apache.kafka.server.config.ServerTopicConfigSynonyms;
 import org.apache.kafka.server.metrics.ClientMetricsConfigs;
 import org.apache.kafka.storage.internals.log.LogConfig;
+import scala.jdk.javaapi.CollectionConverters;
 
 /**
  * Asks the classes of Apache Kafka about its configs. Run with Kafka's jars on the class path:
@@ -33,7 +36,8 @@ import org.apache.kafka.storage.internals.log.LogConfig;
  *   <li>{@code ask}: one JSON question a line on standard input, one JSON answer a line:
  *       {"value": {"kind", "name", "value"}} parses and checks one value,
  *       {"broker": {..}} builds a broker config of a property map,
- *       {"topic": {"configs": {..}, "broker": {..}}} checks topic configs on such a broker.
+ *       {"topic": {"configs": {..}, "broker": {..}}} checks topic configs on such a broker,
+ *       {"properties": text} reads a properties text.
  * </ul>
  */
 public final class ConfigDump {
@@ -161,6 +165,11 @@ public final class ConfigDump {
             return parse(asked.get("kind").asText(), asked.get("name").asText(), asked.get("value").asText());
         }
         if (question.has("broker")) return broker(question.get("broker"));
+        if (question.has("properties")) {
+            Properties loaded = new Properties();
+            loaded.load(new StringReader(question.get("properties").asText()));
+            return new TreeMap<>(loaded);
+        }
         JsonNode asked = question.get("topic");
         KafkaConfig broker = KafkaConfig.fromProps(properties(asked.get("broker")), false);
         Map<String, String> configs = strings(asked.get("configs"));
@@ -172,19 +181,25 @@ public final class ConfigDump {
 
     private static String parse(String kind, String name, String value) throws Exception {
         ConfigDef.ConfigKey key = definition(kind).configKeys().get(name);
-        Object parsed = ConfigDef.parseType(name, value, key.type);
-        if (key.validator != null) key.validator.ensureValid(name, parsed);
-        return text(parsed, key.type);
+        return text(new ConfigDef().define(key).parse(Map.of(name, value)).get(name), key.type);
     }
 
     private static Object broker(JsonNode properties) {
         KafkaConfig config = KafkaConfig.fromProps(properties(properties), false);
         Map<String, Object> seen = new TreeMap<>();
         seen.put("log_map", texts(config.extractLogConfigMap(), LogConfig.configKeys()));
-        seen.put("listeners", config.listeners().toString());
-        seen.put("data_plane", config.dataPlaneListeners().toString());
-        seen.put("advertised", config.effectiveAdvertisedBrokerListeners().toString());
-        seen.put("advertised_controller", config.effectiveAdvertisedControllerListeners().toString());
+        List<String> names = new ArrayList<>();
+        CollectionConverters.asJava(config.listeners()).forEach(e -> names.add(e.listener()));
+        seen.put("names", names);
+        List<Object> advertised = new ArrayList<>();
+        for (Endpoint e : CollectionConverters.asJava(config.effectiveAdvertisedBrokerListeners())) {
+            List<Object> endpoint = new ArrayList<>();
+            endpoint.add(e.listener());
+            endpoint.add(e.host());
+            endpoint.add(e.port());
+            advertised.add(endpoint);
+        }
+        seen.put("advertised", advertised);
         seen.put("inter_broker", config.interBrokerListenerName().value());
         seen.put("log_dirs", config.logDirs());
         seen.put("metadata_log_dir", config.metadataLogDir());

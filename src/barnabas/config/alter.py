@@ -43,7 +43,10 @@ class OpType(IntEnum):
 
 
 def key_of(resource_type: int, name: str) -> ConfigKey | None:
-    """The definition of a config of one type of resource; None for an unknown name."""
+    """The definition of a config of one type of resource; None for an unknown name.
+
+    Kafka's controller knows no definitions of client metrics: their lists cannot be appended to.
+    """
     match resource_type:
         case ResourceType.TOPIC:
             return topics.key_of(name)
@@ -51,8 +54,6 @@ def key_of(resource_type: int, name: str) -> ConfigKey | None:
             return definitions.BROKER.get(name)
         case ResourceType.GROUP:
             return definitions.GROUP.get(name)
-        case ResourceType.CLIENT_METRICS:
-            return definitions.CLIENT_METRICS.get(name)
         case _:
             return None
 
@@ -196,7 +197,7 @@ def validate_broker_configs(
     override(merged, cluster)
     override(merged, broker)
     try:
-        changed = BrokerConfig.from_properties(merged)
+        changed = BrokerConfig(merged, {}, {})
     except ConfigError as error:
         _invalid_request(error.errors[0])
     _check_steps(config, changed)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from . import definitions, dynamic, own
-from .checks import problems
+from .checks import problems, start_problems
 from .endpoints import Endpoint, parse_endpoints, protocol_map
 from .keys import ConfigKey
 from .values import ConfigError, Value, default, read, voter
@@ -86,7 +86,11 @@ class BrokerConfig:
             static.setdefault("broker.id", static["node.id"])
         elif "broker.id" in static:
             static["node.id"] = static["broker.id"]
-        return cls(static, {}, {})
+        config = cls(static, {}, {})
+        wrong = start_problems(config)
+        if wrong:
+            raise ConfigError(*wrong)
+        return config
 
     def with_dynamic(self, cluster: Mapping[str, str], broker: Mapping[str, str]) -> BrokerConfig:
         """This node's static configs under the dynamic ones of the metadata image.

@@ -36,7 +36,6 @@ _BETWEEN: Final = (
 _AT_MOST: Final = (
     ("replica.fetch.wait.max.ms", "replica.socket.timeout.ms"),
     ("replica.fetch.wait.max.ms", "replica.lag.time.max.ms"),
-    ("log.cleaner.min.compaction.lag.ms", "log.cleaner.max.compaction.lag.ms"),
     ("group.share.max.size", "group.share.max.share.sessions"),
     ("group.streams.num.standby.replicas", "group.streams.max.standby.replicas"),
 )
@@ -59,6 +58,14 @@ def problems(config: BrokerConfig) -> list[str]:
         _groups,
     )
     return [sentence for rule in rules for sentence in rule(config)]
+
+
+def start_problems(config: BrokerConfig) -> list[str]:
+    """A sentence for each rule that Kafka checks at a start only, never for a dynamic change."""
+    name = "log.cleaner.{}.compaction.lag.ms"
+    if config.get_int(name.format("min")) > config.get_int(name.format("max")):
+        return [f"{name.format('min')} must be at most {name.format('max')}."]
+    return []
 
 
 def _ids_and_quorum(config: BrokerConfig) -> Iterator[str]:

@@ -18,7 +18,8 @@ Valid: TypeAlias = tuple[object, ...] | None
 """What a parsed value must satisfy (`values.check`):
 
 * `("range", lowest or None, highest or None)`, both ends included
-* `("list", may be empty, may be null, allowed entries or ())`, without duplicates
+* `("list", may be empty, may be null, allowed entries or ())`; entries that are there twice count
+  once
 * `("in", entries)`, `("in-any-case", entries)`
 * `("non-null",)`, `("non-empty",)`, `("gzip-level",)`, `("throttled-replicas",)`, `("voters",)`,
   `("bootstrap-servers",)`, `("offset-reset",)`

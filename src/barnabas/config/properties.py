@@ -37,20 +37,19 @@ def _natural_lines(text: str) -> Iterator[str]:
 
 def _logical_lines(text: str) -> Iterator[str]:
     """Lines without comments, blank lines, leading blanks and line breaks that are escaped."""
-    parts: list[str] = []
+    begun = ""
     for line in _natural_lines(text):
         stripped = line.lstrip(_BLANKS)
-        if not parts and (not stripped or stripped[0] in "#!"):
+        if not begun and (not stripped or stripped[0] in "#!"):
             continue
         slashes = len(stripped) - len(stripped.rstrip("\\"))
         if slashes % 2:
-            parts.append(stripped[:-1])
+            begun += stripped[:-1]
             continue
-        parts.append(stripped)
-        yield "".join(parts)
-        parts = []
-    if parts and "".join(parts):
-        yield "".join(parts)
+        yield begun + stripped
+        begun = ""
+    if begun:
+        yield begun
 
 
 def _split(line: str) -> tuple[str, str]:

@@ -21,6 +21,11 @@ _DOUBLE = re.compile(
     r"[+-]?(?:NaN|Infinity|(?:\d{1,400}\.?\d{0,400}|\.\d{1,400})(?:[eE][+-]?\d{1,6})?[fFdD]?)",
     re.ASCII,
 )
+_HEX_DOUBLE = re.compile(
+    r"[+-]?0[xX](?:[0-9a-fA-F]{1,400}\.?[0-9a-fA-F]{0,400}|\.[0-9a-fA-F]{1,400})"
+    r"[pP][+-]?\d{1,6}[fFdD]?",
+    re.ASCII,
+)
 _BITS = {"short": 16, "int": 32, "long": 64}
 _HOST_PORT = re.compile(r"(?:[0-9a-zA-Z\-%._]*://)?\[?([0-9a-zA-Z\-%._:]*)\]?:([0-9]+)")
 _THROTTLED = re.compile(r"(?:[0-9]+:[0-9]+)?", re.ASCII)
@@ -81,7 +86,10 @@ def parse(key: ConfigKey, text: str) -> Value:
         case "double":
             return _double(key, text)
         case "list":
-            return split_list(text)
+            entries = split_list(text)
+            # Kafka drops what is there twice (with a warning) where its list validator checks.
+            unique = key.valid is not None and key.valid[0] == "list"
+            return tuple(dict.fromkeys(entries)) if unique else entries
         case _:
             return trim(text)
 
@@ -105,11 +113,20 @@ def _integer(key: ConfigKey, text: str) -> int:
 
 def _double(key: ConfigKey, text: str) -> float:
     trimmed = trim(text)
+    if _HEX_DOUBLE.fullmatch(trimmed):
+        return _hex_double(trimmed)
     if not _DOUBLE.fullmatch(trimmed):
         raise _invalid(key, text, "it must be a number")
     if trimmed.endswith(("Infinity", "NaN")):
         return float(trimmed)
     return float(trimmed.rstrip("fFdD"))
+
+
+def _hex_double(text: str) -> float:
+    try:
+        return float.fromhex(text.rstrip("fFdD"))
+    except OverflowError:  # Java calls it infinite
+        return float("-inf" if text[0] == "-" else "inf")
 
 
 def _invalid(key: ConfigKey, value: object, reason: str) -> ConfigError:
@@ -168,8 +185,6 @@ def _check_list(value: Value, details: list[object]) -> str | None:
     entries = cast("tuple[str, ...]", value)
     if not entries and not empty_allowed:
         return "it must have at least one entry"
-    if len(set(entries)) != len(entries):
-        return "an entry is there twice"
     if "" in entries:
         return "an entry is empty"
     if allowed and not set(entries) <= set(allowed):
