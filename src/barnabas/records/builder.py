@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from struct import pack
 from typing import TypeAlias
 
 from barnabas.records.batch import (
@@ -24,7 +25,7 @@ from barnabas.records.batch import (
 )
 from barnabas.records.compression import compress
 from barnabas.records.record import Columns, Headers, Record
-from barnabas.wire.primitives import uvarint_size, write_uvarint
+from barnabas.wire.primitives import uvarint_size, write_varint
 
 NewRecord: TypeAlias = tuple[bytes | None, bytes | None, int, Headers]
 """(key, value, timestamp in ms, headers)"""
@@ -33,19 +34,26 @@ MAX_RECORD_OVERHEAD = 21
 """Most bytes of a record beside key, value, headers and their lengths (as Kafka estimates)."""
 
 
-def _varints(count: int) -> tuple[bytes, ...]:
-    return tuple(_varint(value) for value in range(count))
+_SMALL = 8192
+"""Below this a number takes at most two bytes as a zig-zag varint."""
+
+
+def _small_varints() -> tuple[bytes, ...]:
+    one = [bytes((value << 1,)) for value in range(64)]
+    twos = [raw & 127 | 128 | raw >> 7 << 8 for raw in range(128, 2 * _SMALL, 2)]
+    packed = pack(f"<{len(twos)}H", *twos)
+    return (*one, *(packed[at : at + 2] for at in range(0, len(packed), 2)))
+
+
+_VARINTS = _small_varints()
+_NULL_KEY_AND = tuple(b"\x01" + length for length in _VARINTS)
+"""A null key and the length of the value."""
 
 
 def _varint(value: int) -> bytes:
     out = bytearray()
-    write_uvarint(out, value << 1 if value >= 0 else (-value << 1) - 1)
+    write_varint(out, value)
     return bytes(out)
-
-
-_SMALL = 8192
-_VARINTS = _varints(_SMALL)
-"""Zig-zag varints of 0 to 8191: all that take one or two bytes."""
 
 
 def _encode_varint(value: int) -> bytes:
@@ -75,30 +83,28 @@ def encode_record(
 def _encode_all(records: Sequence[NewRecord], base_timestamp: int) -> bytes:
     """All records, offset deltas from 0. Plain ones (null key, no headers) take the short way."""
     parts: list[bytes] = []
-    last_size = last_timestamp = -1
-    before = between = b""
-    offset_end = 0
+    last_timestamp = None
+    time = b""  # the attributes and the timestamp delta
+    fixed = width_ends = 0
     for delta, (key, value, timestamp, headers) in enumerate(records):
-        if key is not None or headers or value is None:
+        if timestamp != last_timestamp or delta >= width_ends:
+            time = b"\0" + _encode_varint(timestamp - base_timestamp)
+            last_timestamp = timestamp
+            width = uvarint_size(delta << 1)
+            width_ends = 1 << (7 * width - 1)
+            fixed = len(time) + width + 3  # with the lengths of key and value, and no headers
+        if key is not None or headers or value is None or (size := len(value)) >= _SMALL - 16:
             parts.append(encode_record(delta, timestamp - base_timestamp, key, value, headers))
-        else:
-            size = len(value)
-            if size != last_size or timestamp != last_timestamp or delta >= offset_end:
-                before, between, offset_end = _frame(delta, timestamp - base_timestamp, size)
-                last_size = size
-                last_timestamp = timestamp
-            parts += (before, _VARINTS[delta] if delta < _SMALL else _varint(delta), between)
-            parts += (value, b"\0")
+            continue
+        parts += (
+            _VARINTS[fixed + size if size < 64 else fixed + size + 1],
+            time,
+            _VARINTS[delta] if delta < _SMALL else _varint(delta),
+            _NULL_KEY_AND[size],
+            value,
+            b"\0",
+        )
     return b"".join(parts)
-
-
-def _frame(delta: int, timestamp_delta: int, size: int) -> tuple[bytes, bytes, int]:
-    """What stands before and behind the offset delta of a plain record, and up to which delta."""
-    timestamp = _encode_varint(timestamp_delta)
-    length = _encode_varint(size)
-    width = uvarint_size(delta << 1)
-    body = 3 + len(timestamp) + width + len(length) + size
-    return _encode_varint(body) + b"\0" + timestamp, b"\x01" + length, 1 << (7 * width - 1)
 
 
 def build_batch(

@@ -105,35 +105,48 @@ def decode_columns(data: bytes, count: int) -> Columns:
     if count > len(data) // MIN_RECORD_SIZE:
         raise CorruptRecord(f"{count} records in {len(data)} bytes")
     try:
-        return _decode(data, count)
+        columns, end = _decode(data, count)
     except IndexError:
         raise CorruptRecord("records are cut off") from None
     except CorruptRecord:
         raise
     except ProtocolError as error:
         raise CorruptRecord(str(error)) from None
+    if end != len(data):
+        raise CorruptRecord(f"{len(data) - end} bytes behind the last record")
+    return columns
 
 
-def _decode(data: bytes, count: int) -> Columns:
+def _decode(data: bytes, count: int) -> tuple[Columns, int]:
     """The loop of `decode_columns`. One- and two-byte varints are decoded in place, for speed."""
-    columns = Columns([], [], [], [], [])
-    add_offset = columns.offset_deltas.append
-    add_timestamp = columns.timestamp_deltas.append
-    add_key = columns.keys.append
-    add_value = columns.values.append
-    add_headers = columns.headers.append
+    offsets = list(range(count))
+    times = [0] * count
+    keys: list[bytes | None] = [None] * count
+    values: list[bytes | None] = [None] * count
+    headers: list[Headers] = [()] * count
     pos = 0
-    for _ in range(count):
+    for index in range(count):
         size = data[pos]
         pos += 1
         if size > 127:
-            size, pos = _second(data, size, pos)
+            high = data[pos]
+            if high > 127:
+                size, pos = read_uvarint(data, pos - 1)
+            else:
+                size += (high << 7) - 128
+                pos += 1
         end = pos + (size >> 1)
         raw = data[pos + 1]  # behind the attributes
         pos += 2
         if raw > 127:
-            raw, pos = read_uvarlong(data, pos - 1)
-        add_timestamp((raw >> 1) ^ -(raw & 1))
+            high = data[pos]
+            if high > 127:
+                raw, pos = read_uvarlong(data, pos - 1)
+            else:
+                raw += (high << 7) - 128
+                pos += 1
+        if raw:
+            times[index] = (raw >> 1) ^ -(raw & 1)
         raw = data[pos]
         pos += 1
         if raw > 127:
@@ -141,21 +154,18 @@ def _decode(data: bytes, count: int) -> Columns:
             if high > 127:
                 raw, pos = read_uvarint(data, pos - 1)
             else:
-                raw ^= high << 7 ^ 128
+                raw += (high << 7) - 128
                 pos += 1
-        add_offset((raw >> 1) ^ -(raw & 1))
+        if raw != index + index:
+            offsets[index] = (raw >> 1) ^ -(raw & 1)
         raw = data[pos]
         pos += 1
-        if raw == 1:
-            add_key(None)
-        else:
+        if raw != 1:
             if raw > 127:
                 raw, pos = read_uvarint(data, pos - 1)
-            if raw & 1:
-                add_key(None)
-            else:
+            if not raw & 1:
                 raw = pos + (raw >> 1)
-                add_key(data[pos:raw])
+                keys[index] = data[pos:raw]
                 pos = raw
         raw = data[pos]
         pos += 1
@@ -164,32 +174,19 @@ def _decode(data: bytes, count: int) -> Columns:
             if high > 127:
                 raw, pos = read_uvarint(data, pos - 1)
             else:
-                raw ^= high << 7 ^ 128
+                raw += (high << 7) - 128
                 pos += 1
-        if raw & 1:
-            add_value(None)
-        else:
+        if not raw & 1:
             raw = pos + (raw >> 1)
-            add_value(data[pos:raw])
+            values[index] = data[pos:raw]
             pos = raw
         if data[pos]:
-            headers, pos = _decode_headers(data, pos, end)
-            add_headers(headers)
+            headers[index], pos = _decode_headers(data, pos, end)
         else:
             pos += 1
-            add_headers(())
         if pos != end or size & 1:
             raise CorruptRecord(f"record does not end where its length says, at {end}")
-    if pos != len(data):
-        raise CorruptRecord(f"{len(data) - pos} bytes behind the last record")
-    return columns
-
-
-def _second(data: bytes, first: int, pos: int) -> tuple[int, int]:
-    high = data[pos]
-    if high > 127:
-        return read_uvarint(data, pos - 1)
-    return first ^ high << 7 ^ 128, pos + 1
+    return Columns(offsets, times, keys, values, headers), pos
 
 
 def _decode_headers(data: bytes, pos: int, end: int) -> tuple[Headers, int]:
