@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from barnabas.config.log_config import LogConfig
+from barnabas.log.checkpoints import encode_partition_metadata, replace_file
 from barnabas.log.files import FilePool
 from barnabas.log.log import Log
-from barnabas.log.names import LOG
+from barnabas.log.names import LOG, PARTITION_METADATA
 from barnabas.log.recovery import open_log
 from barnabas.log.segment import Segment
 from barnabas.metadata.delta import MetadataDelta
@@ -157,7 +158,10 @@ def load_metadata(
         raise MetadataError(
             f"the metadata log starts at {log.log_start_offset} and no snapshot reaches that far"
         )
-    log.topic_id = METADATA_TOPIC_ID
+    if log.topic_id is None:
+        content = encode_partition_metadata(METADATA_TOPIC_ID)
+        replace_file(disk, f"{directory}/{PARTITION_METADATA}", content)
+        log.topic_id = METADATA_TOPIC_ID
     loaded = LoadedLog(log, snapshots)
     loaded.election = read_quorum_state(disk, directory)
     _replay(loaded, disk, directory, newest)

@@ -32,13 +32,20 @@ class BrokerSessions:
         self.timeout_ms = timeout_ms
         self._sessions: dict[int, _Session] = {}
 
-    def activate(self, image: MetadataImage, now_ms: int) -> None:
-        """This node became the active controller on `image`."""
+    def activate(
+        self, image: MetadataImage, now_ms: int, *, own_broker_id: int | None = None
+    ) -> None:
+        """This node became the active controller on `image`.
+
+        `own_broker_id`: the broker in this very process, which has not registered yet. Whoever
+        bore its id before is dead, or its directories would still be locked; so it gets no
+        session that the new process would have to wait out (Kafka waits).
+        """
         self._sessions.clear()
         for broker in image.cluster.brokers.values():
             session = self._sessions[broker.id] = _Session(broker.epoch)
             session.registered_at = image.provenance.offset
-            if not broker.fenced:
+            if not broker.fenced and broker.id != own_broker_id:
                 session.contact_ms = now_ms
 
     def committed(self, new: MetadataImage, delta: MetadataDelta) -> None:
