@@ -1,0 +1,129 @@
+"""What a node does with the file of an operator."""
+
+from __future__ import annotations
+
+import pytest
+
+from barnabas.config import definitions, own, properties
+from barnabas.config.broker import default_properties
+from barnabas.config.support import check, nearest_name, refusal, support_of
+
+# The settings of the server.properties that comes with Apache Kafka 4.3.1.
+STOCK = """
+process.roles=broker,controller
+node.id=1
+controller.quorum.bootstrap.servers=localhost:9093
+listeners=PLAINTEXT://:9092,CONTROLLER://:9093
+inter.broker.listener.name=PLAINTEXT
+advertised.listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,\
+SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL
+num.network.threads=3
+num.io.threads=8
+socket.send.buffer.bytes=102400
+socket.receive.buffer.bytes=102400
+socket.request.max.bytes=104857600
+log.dirs=/tmp/kraft-combined-logs
+num.partitions=1
+num.recovery.threads.per.data.dir=1
+offsets.topic.replication.factor=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+log.retention.hours=168
+#log.retention.bytes=1073741824
+log.segment.bytes=1073741824
+log.retention.check.interval.ms=300000
+"""
+
+
+def test_kafkas_own_file_starts_without_a_word() -> None:
+    assert check(properties.load(STOCK)) == ([], [])
+    assert check(default_properties("/data")) == ([], [])
+
+
+def test_every_config_has_a_status_and_a_reason() -> None:
+    for name in [*definitions.BROKER, *own.BROKER]:
+        status, note = support_of(name)
+        assert (status == "works") == (note == ""), name
+    with pytest.raises(KeyError):
+        support_of("no.such.config")
+
+
+def test_no_default_is_refused() -> None:
+    for name, key in definitions.BROKER.items():
+        if key.default is not None:
+            assert refusal(name, key.default) is None, name
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"authorizer.class.name": "org.apache.kafka.X"}, "authorization"),
+        ({"remote.log.storage.system.enable": "true"}, "tiered storage"),
+        ({"controller.quorum.voters": "1@a:1,2@b:1,3@c:1"}, "several voters"),
+        ({"controller.quorum.bootstrap.servers": "a:1,b:1"}, "a quorum of several"),
+        ({"process.roles": "broker", "listeners": "PLAINTEXT://h:1"}, "one role alone"),
+        ({"process.roles": "controller", "listeners": "CONTROLLER://h:1"}, "one role alone"),
+        ({"listeners": "SSL://h:1,PLAINTEXT://h:3,CONTROLLER://h:2",
+          "listener.security.protocol.map": "SSL:SSL,PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"},
+         "Listener SSL uses SSL"),
+        ({"listener.security.protocol.map": "PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+          "inter.broker.listener.name": "PLAINTEXT"},
+         "SASL_PLAINTEXT"),
+        ({"metric.reporters": "com.example.Reporter"}, "Java classes"),
+        ({"create.topic.policy.class.name": "com.example.Policy"}, "policy"),
+        ({"principal.builder.class": "com.example.Builder"}, "Java classes"),
+        ({"listener.name.plaintext.principal.builder.class": "com.example.B"}, "Java classes"),
+        ({"delegation.token.secret.key": "hunter2"}, "delegation tokens"),
+        ({"barnabas.ack.mod": "synced"}, "Did you mean barnabas.ack.mode?"),
+        ({"barnabas.ack.mode": "fast"}, "synced, page-cache"),
+        ({"num.partitions": "x"}, "num.partitions=x"),
+    ],
+)  # fmt: skip
+def test_what_is_not_built_stops_the_start(changes: dict[str, str], part: str) -> None:
+    report = check(default_properties("/data") | changes)
+    assert any(part in sentence for sentence in report.errors), report
+    assert not any("hunter2" in sentence for sentence in report.errors)
+
+
+@pytest.mark.parametrize(
+    ("changes", "warning"),
+    [
+        ({"log.retention.hour": "1"}, "Did you mean log.retention.hours?"),
+        ({"qwertz": "1"}, "qwertz is ignored: no config has this name."),
+        ({"zookeeper.connect": "h:1"}, "removed in Apache Kafka 4.0"),
+        ({"log.cleanup.policy": "compact"}, "compaction is not run yet"),
+        ({"min.insync.replicas": "2"}, "acks=all will fail"),
+        ({"broker.heartbeat.interval.ms": "8000"}, "broker.session.timeout.ms"),
+    ],
+)
+def test_what_an_operator_should_know(changes: dict[str, str], warning: str) -> None:
+    report = check(default_properties("/data") | changes)
+    assert report.errors == []
+    assert len(report.warnings) == 1
+    assert warning in report.warnings[0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"super.users": "User:a"},
+        {"listener.name.plaintext.max.connections": "5"},
+        {"listener.name.plaintext.my.plugin.name": "x"},
+        {"metric.reporters": ""},
+        {"ssl.keystore.location": "/keys"},
+        {"group.min.session.timeout.ms": "1"},
+        {"log.cleaner.threads": "2"},
+        {"replica.selector.class": "org.apache.kafka.common.replica.RackAwareReplicaSelector"},
+    ],
+)
+def test_what_needs_no_word(changes: dict[str, str]) -> None:
+    assert check(default_properties("/data") | changes) == ([], [])
+
+
+def test_nearest_names() -> None:
+    assert nearest_name("advertised.listener") == "advertised.listeners"
+    assert nearest_name("completely.different") is None
