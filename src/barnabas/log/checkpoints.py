@@ -29,26 +29,25 @@ def read_file(disk: Disk, path: str, limit: int = MAX_CHECKPOINT_BYTES) -> bytes
         file.close()
 
 
-def write_new(disk: Disk, path: str, data: bytes) -> None:
-    """Write a file and make its contents (not its name) durable."""
-    file = disk.open(path, create=True)
+def replace_unsynced(disk: Disk, path: str, data: bytes) -> None:
+    """Replace `path` by `data`: after a crash either the old or the new content is there.
+
+    The contents are synced before the rename, or a crash could leave the new name with no
+    bytes behind it. The name itself is durable once the caller has synced the directory.
+    """
+    file = disk.open(path + ".tmp", create=True)
     try:
         file.truncate(0)
         file.pwritev([data], 0)
         file.sync()
     finally:
         file.close()
+    disk.rename(path + ".tmp", path)
 
 
 def replace_file(disk: Disk, path: str, data: bytes) -> None:
-    """Replace `path` by `data`: after a crash either the old or the new content is there.
-
-    The contents are synced before the rename, or a crash could leave the new name with no
-    bytes behind it; the directory after it, or the rename itself may be lost later than
-    something that relies on it.
-    """
-    write_new(disk, path + ".tmp", data)
-    disk.rename(path + ".tmp", path)
+    """Replace `path` by `data`, durably when it returns."""
+    replace_unsynced(disk, path, data)
     disk.sync_dir(path.rpartition("/")[0])
 
 

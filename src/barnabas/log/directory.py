@@ -12,7 +12,6 @@ from barnabas.log.checkpoints import (
     encode_offsets,
     read_file,
     replace_file,
-    write_new,
 )
 from barnabas.log.errors import LogDamaged
 from barnabas.ports import Disk
@@ -110,8 +109,7 @@ class LogDirectory:
     def mark_clean(self, broker_epoch: int) -> None:
         """Everything is closed and checkpointed."""
         text = f'{{"version":0,"brokerEpoch":{broker_epoch}}}'
-        write_new(self.disk, f"{self.path}/{names.CLEAN_SHUTDOWN}", text.encode())
-        self.disk.sync_dir(self.path)
+        replace_file(self.disk, f"{self.path}/{names.CLEAN_SHUTDOWN}", text.encode())
 
     def checkpoint(self, name: str, offsets: dict[TopicPartition, int]) -> None:
         """Write one of the offset checkpoint files, unless it holds just that."""

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from barnabas.ports import Disk, File
 
 DEFAULT_LIMIT = 512
+MIN_LIMIT = 16
+"""One operation holds up to four files at once without pinning them: they must stay open."""
 
 
 class FilePool:
@@ -18,7 +20,7 @@ class FilePool:
 
     def __init__(self, disk: Disk, limit: int = DEFAULT_LIMIT) -> None:
         self.disk = disk
-        self.limit = limit
+        self.limit = max(limit, MIN_LIMIT)
         self._files: dict[str, File] = {}  # in order of use
         self._pins: dict[str, int] = {}
         self._doomed: dict[str, File] = {}  # dropped while pinned

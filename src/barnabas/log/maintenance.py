@@ -198,14 +198,15 @@ class LogMaintenance:
         manager = self._manager
         failed: set[str] = set()
         waiting = len(logs)
+        # What each has to do is fixed before its flush, so that the flush covers it.
+        work = [Settling(log, closing=closing) for log in logs]
 
         def flushed(_: StorageError | None) -> None:
             nonlocal waiting
             waiting -= 1
             if waiting <= 0:
-                work = [Settling(log, closing=closing) for log in logs if log.offline is None]
-                work = [one for one in work if one.needed]
-                manager.executor.submit(partial(_run, manager, work), ended)
+                todo = [one for one in work if one.needed]
+                manager.executor.submit(partial(_run, manager, todo), ended)
 
         def ended(
             result: tuple[list[Settling], dict[str, OSError]] | None, error: BaseException | None

@@ -16,7 +16,7 @@ from barnabas.log.errors import LogDamaged, StorageError
 from barnabas.log.files import DEFAULT_LIMIT, FilePool
 from barnabas.log.log import Log
 from barnabas.log.recovery import DAY_MS, open_log
-from barnabas.log.truncation import restart_at, truncate_to
+from barnabas.log.truncation import end_below, restart_at, truncate_to
 from barnabas.log.writer import LogWriter, Schedule
 from barnabas.ports import Clock, Disk, Executor, Random
 from barnabas.wire.errors import ErrorCode, KafkaError
@@ -161,18 +161,20 @@ class LogManager:
         """Cut `log` off at `offset`, or with `full` restart it empty there. Until `done` it can
         neither be read nor appended to."""
         log.block()
-        home = self.homes[log.topic, log.partition]
+        key = (log.topic, log.partition)
+        home = self.homes[key]
 
         def flushed(error: StorageError | None) -> None:
             if error is not None:
                 done(error)
                 return
-            log.recovery_point = min(log.recovery_point, offset)
             points = self.recovery_points(home)
             self.executor.submit(lambda: cut(points), ended)
 
         def cut(points: dict[TopicPartition, int]) -> None:
             # First on disk: after a crash nothing at or above the cut may be trusted unread.
+            end = offset if full else end_below(log, offset)
+            points[key] = log.recovery_point = min(log.recovery_point, end)
             home.checkpoint(names.RECOVERY_POINTS, points)
             if full:
                 restart_at(log, offset)

@@ -54,8 +54,9 @@ def last(file: File, nbytes: int, base: int, pread: Pread) -> tuple[int, int]:
 
 def valid_prefix(data: bytes, limit: int, log_size: int) -> int:
     """Bytes of `data` that can be an index: both columns grow, relative offsets <= `limit`,
-    positions inside the log. The zero-filled tail that Kafka leaves after a crash ends it."""
-    end, offset, position = 0, -1, -1
+    positions inside the log and never 0. So the zeros that a crash leaves at the end (Kafka's
+    files are pre-sized, too) are no part of it."""
+    end, offset, position = 0, -1, 0
     for relative, place in ENTRY.iter_unpack(data[: len(data) // WIDTH * WIDTH]):
         if relative <= offset or place <= position or relative > limit or place >= log_size:
             break

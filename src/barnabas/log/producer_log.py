@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from struct import Struct
-from struct import error as StructError
 
 from barnabas.log import names
-from barnabas.log.checkpoints import MAX_CHECKPOINT_BYTES, read_file, write_new
+from barnabas.log.checkpoints import MAX_CHECKPOINT_BYTES, read_file, replace_unsynced
 from barnabas.log.errors import LogDamaged
 from barnabas.log.txn_index import AbortedTxn
 from barnabas.partition.producer_entry import CorruptSnapshot, ProducerEntry, decode_snapshot
 from barnabas.partition.producers import ProducerStates
 from barnabas.ports import Buffer, Disk
 from barnabas.records.batch import CONTROL_BIT, BatchHeader
+from barnabas.records.control import ControlType, EndMarker, parse_control_key, read_marker
 from barnabas.records.errors import CorruptRecord
 from barnabas.records.record import read_records
 
-ABORT, COMMIT = 0, 1
-_KEY = Struct(">hh")
-_VALUE = Struct(">hi")
 MAX_CONTROL_BYTES = 1 << 20
 """Control batches are never compressed; this only bounds a broken one."""
 
@@ -37,14 +33,14 @@ def track_batch(
     marker = _marker(header, batch)
     if marker is None:
         return None
-    kind, coordinator_epoch, timestamp = marker
+    end, timestamp = marker
     done = producers.append_marker(
         header.producer_id,
         header.producer_epoch,
         base,
         timestamp,
-        commit=kind == COMMIT,
-        coordinator_epoch=coordinator_epoch,
+        commit=end.commit,
+        coordinator_epoch=end.coordinator_epoch,
     )
     if done is None or not done.aborted:
         return None
@@ -53,19 +49,17 @@ def track_batch(
     )
 
 
-def _marker(header: BatchHeader, batch: Buffer) -> tuple[int, int, int] | None:
-    """(ABORT or COMMIT, coordinator epoch, timestamp). Raises `LogDamaged`."""
+def _marker(header: BatchHeader, batch: Buffer) -> tuple[EndMarker, int] | None:
+    """The marker and its timestamp. Raises `LogDamaged`."""
     if header.records_count == 0:
         return None
     try:
         record = read_records(batch, limit=MAX_CONTROL_BYTES)[0]
-        _, kind = _KEY.unpack_from(record.key or b"")
-        if kind not in (ABORT, COMMIT):
+        if parse_control_key(record.key) not in (ControlType.ABORT, ControlType.COMMIT):
             return None
-        _, coordinator_epoch = _VALUE.unpack_from(record.value or b"")
-    except (CorruptRecord, StructError) as error:
+        return read_marker(record), record.timestamp
+    except CorruptRecord as error:
         raise LogDamaged(f"broken control record at {header.base_offset}: {error}") from error
-    return kind, coordinator_epoch, record.timestamp
 
 
 def snapshot_path(directory: str, offset: int) -> str:
@@ -74,8 +68,18 @@ def snapshot_path(directory: str, offset: int) -> str:
 
 
 def write_snapshot(disk: Disk, directory: str, offset: int, data: bytes) -> None:
-    """Write and sync a snapshot file. A torn one is found by its CRC and passed over."""
-    write_new(disk, snapshot_path(directory, offset), data)
+    """Write a snapshot file. It is there for good once the caller has synced the directory."""
+    replace_unsynced(disk, snapshot_path(directory, offset), data)
+
+
+def read_snapshot(disk: Disk, directory: str, offset: int) -> list[ProducerEntry] | None:
+    """A snapshot's entries; `None` when it cannot be used: then it is deleted, as Kafka does."""
+    path = snapshot_path(directory, offset)
+    try:
+        return decode_snapshot(read_file(disk, path, MAX_CHECKPOINT_BYTES) or b"")
+    except (CorruptSnapshot, LogDamaged):
+        disk.unlink(path)
+        return None
 
 
 def newest_snapshot(
@@ -83,17 +87,14 @@ def newest_snapshot(
 ) -> tuple[int, list[ProducerEntry]] | None:
     """(offset, entries) of the newest usable snapshot at or below `end`.
 
-    Those that cannot be used are deleted, as Kafka does, and taken out of `offsets`.
+    Those that cannot be used are taken out of `offsets`.
     """
     for offset in sorted(offsets, reverse=True):
         if offset <= end:
-            path = snapshot_path(directory, offset)
-            try:
-                data = read_file(disk, path, MAX_CHECKPOINT_BYTES)
-                return offset, decode_snapshot(data or b"")
-            except (CorruptSnapshot, LogDamaged):
-                disk.unlink(path)
-                offsets.remove(offset)
+            entries = read_snapshot(disk, directory, offset)
+            if entries is not None:
+                return offset, entries
+            offsets.remove(offset)
     return None
 
 

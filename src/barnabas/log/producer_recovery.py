@@ -9,6 +9,7 @@ from barnabas.log.log import Log
 from barnabas.log.lookup import pread_blocking
 from barnabas.log.producer_log import (
     newest_snapshot,
+    read_snapshot,
     snapshot_path,
     stray_snapshots,
     track_batch,
@@ -19,7 +20,7 @@ from barnabas.log.scan import headers
 from barnabas.log.segment import Segment, locate
 from barnabas.partition.producer_entry import encode_snapshot
 from barnabas.ports import Disk, File
-from barnabas.records.batch import CONTROL_BIT
+from barnabas.records.batch import CONTROL_BIT, BatchHeader
 
 
 def recover_producers(
@@ -40,6 +41,10 @@ def recover_producers(
     for offset in [offset for offset in snapshots if offset > end]:
         disk.unlink(snapshot_path(log.path, offset))  # of a future that is gone
         snapshots.remove(offset)
+    if not clean:
+        for offset in [offset for offset in snapshots if offset > trusted]:
+            if read_snapshot(disk, log.path, offset) is None:
+                snapshots.remove(offset)
     log.snapshots = snapshots
     log.producers.truncate(end)
     insane = [s for s in log.segments if s.has_txns and not _sane(disk, s)]
@@ -90,6 +95,13 @@ def _sane(disk: Disk, segment: Segment) -> bool:
     return txn_index.sane(data, segment.base_offset)
 
 
+def _track(log: Log, header: BatchHeader, batch: bytes) -> txn_index.AbortedTxn | None:
+    try:
+        return track_batch(log.producers, header, batch, header.base_offset)
+    except LogDamaged:
+        return None  # a control record behind a good CRC that is none: nobody could have used it
+
+
 class _Replay:
     """One segment into the producer state; with `rewrite` its transaction index from `trusted`."""
 
@@ -117,12 +129,12 @@ class _Replay:
                 batch = b""
                 if header.attributes & CONTROL_BIT:
                     batch = file.pread(header.size, position)
-                txn = track_batch(log.producers, header, batch, header.base_offset)
+                txn = _track(log, header, batch)
                 if txn is not None:
                     aborted.append(txn)
         except LogDamaged:
-            # Below the recovery point only a header walk is made; bit rot there is for readers
-            # to report. Producer state ends here; the log does not.
+            # Only below the recovery point, where nothing but headers is looked at, can this be:
+            # bit rot, for readers to report. Producer state ends here; the log does not.
             pass
         finally:
             file.close()
@@ -145,10 +157,11 @@ class _Replay:
         segment, disk = self._segment, self._log.disk
         path = segment.path + names.TXN_INDEX
         old = (read_file(disk, path, MAX_INDEX_BYTES) or b"") if segment.has_txns else b""
-        sane = txn_index.sane(old, segment.base_offset)
-        limit = max(self._trusted, self._start) if sane else 0
-        kept = [txn for txn in txn_index.decode(old) if txn.last_offset < limit] if sane else []
-        entries = kept + [txn for txn in aborted if txn.last_offset >= limit]
+        limit = max(self._trusted, self._start)
+        kept = txn_index.believable(old, segment.base_offset)
+        kept = [txn for txn in kept if txn.last_offset < limit]
+        last = kept[-1].last_offset if kept else -1
+        entries = kept + [txn for txn in aborted if txn.last_offset > last]
         data = b"".join(txn.encode() for txn in entries)
         if data == old:
             return

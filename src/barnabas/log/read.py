@@ -71,6 +71,8 @@ class ColdRead:
         log = self._log
         _check(log, self._offset)
         at = log.segment_index(self._offset)
+        if self._offset >= log.written_offset:  # cut off since
+            return _empty(log.bases[at], self._want_aborted)
         while True:
             view = _view(log, at, self._offset, self._upper)
             paths = [view.segment.path + suffix for suffix in (names.LOG, names.OFFSET_INDEX)]
@@ -119,6 +121,8 @@ def read(
     """
     _check(log, offset)
     at = log.segment_index(offset)
+    if offset >= upper_offset or offset >= log.written_offset:
+        return _empty(log.bases[at], aborted)
     try:
         while True:
             view = _view(log, at, offset, upper_offset)
@@ -140,6 +144,7 @@ def bytes_between(log: Log, offset: int, upper_offset: int) -> int | None:
     For deciding whether a waiting fetch has enough; so a cold page counts as "enough".
     """
     _check(log, offset)
+    upper_offset = min(upper_offset, log.written_offset)
     if offset >= upper_offset:
         return 0
     at = log.segment_index(offset)
@@ -262,8 +267,6 @@ def _read_segment(
     view: _View, max_bytes: int, at_least_one: bool, pread: Pread
 ) -> ReadResult | None:
     """`None` when the segment holds nothing at or above the offset."""
-    if view.offset >= view.upper:
-        return _nothing(view)
     start = view.start if view.start >= 0 else _position(view, view.offset, pread)
     if start >= view.size:
         return None
@@ -283,6 +286,12 @@ def _read_segment(
             else:
                 result.data = b""
                 result.first_incomplete = True
+    return result
+
+
+def _empty(base: int, aborted: bool) -> ReadResult:
+    result = ReadResult(b"", base, 0)
+    result.aborted = [] if aborted else None
     return result
 
 

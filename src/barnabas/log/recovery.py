@@ -124,7 +124,9 @@ class _Opening:
         self.segments, self.snapshots, files = list_segments(self.path, present)
         for at, segment in enumerate(self.segments):
             behind = self.segments[at + 1].base_offset if at + 1 < len(self.segments) else None
-            unsafe = not self.clean and (behind is None or behind > self.recovery_point)
+            # A segment that ends at the recovery point may have been active when that was noted,
+            # and have got its last time index entry later: so >=.
+            unsafe = not self.clean and (behind is None or behind >= self.recovery_point)
             whole = names.OFFSET_INDEX not in files[segment.base_offset]
             if (unsafe or whole) and self._recover(at, trust=not whole):
                 break

@@ -37,9 +37,10 @@ class SyncPlan(NamedTuple):
 def write_pieces(disk: Disk, opened: Opener, pieces: list[Pending], *, synced: bool) -> None:
     """Write the pieces of one log. Raises `OSError`; then the log's files are beyond trust.
 
-    Between an old segment and the new one `synced` makes the old bytes durable first: otherwise
-    a power cut could keep the new segment and lose the end of the old one, a hole that recovery
-    cannot tell from one left by compaction. (In page-cache mode that risk is Kafka's own.)
+    Between an old segment and the new one `synced` makes the old one durable first, bytes and
+    name: otherwise a power cut could keep the new segment and lose the old one or its end, a hole
+    that recovery cannot tell from one left by compaction. (In page-cache mode that risk is
+    Kafka's own.)
     """
     for piece in pieces:
         segment = piece.segment
@@ -63,6 +64,7 @@ def write_pieces(disk: Disk, opened: Opener, pieces: list[Pending], *, synced: b
                 file.close()
         if piece.last and synced:
             log_file.sync()
+            disk.sync_dir(path.rpartition("/")[0])
 
 
 def write_round(disk: Disk, work: list[tuple[Log, list[Pending], bool]]) -> dict[Log, OSError]:

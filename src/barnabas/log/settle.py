@@ -48,6 +48,8 @@ class Settling:
     @property
     def needed(self) -> bool:
         """Whether there is anything to do."""
+        if self._log.offline is not None or self._log.durable_offset < self.offset:
+            return False  # the directory failed, or the log was cut meanwhile
         return not (self._clean_indexes and self._snapshot is None and self._epochs is None)
 
     def run(self, disk: Disk) -> None:

@@ -60,6 +60,28 @@ def truncate_to(log: Log, offset: int, expiration_ms: int = DAY_MS) -> None:
     log.start(*arguments)
 
 
+def end_below(log: Log, offset: int) -> int:
+    """Where the log will end once it is cut at `offset`: batches go as a whole. Blocks."""
+    if offset <= log.bases[0]:
+        return offset
+    segment = log.segments[log.segment_index(offset - 1)]
+    pool = FilePool(log.disk, 4)
+    try:
+        segment.load_sizes(pool)
+        file = pool.get(segment.path + names.LOG)
+        index = pool.get(segment.path + names.OFFSET_INDEX)
+        end, position = offset_index.lookup(
+            index, segment.offset_bytes, segment.base_offset, offset - 1, pread_blocking
+        )
+        for place in walk(file, position, segment.size, pread_blocking):
+            if place[2] >= offset:
+                break
+            end = place[2] + 1
+        return end
+    finally:
+        pool.close()
+
+
 def restart_at(log: Log, offset: int) -> None:
     """Replace the whole log by an empty one that starts at `offset`. Raises `OSError`."""
     disk = log.disk

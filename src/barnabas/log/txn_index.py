@@ -42,6 +42,20 @@ def sane(data: bytes, base: int) -> bool:
         return False
 
 
+def believable(data: bytes, base: int) -> list[AbortedTxn]:
+    """The entries up to the first that cannot be one: after a crash the end of a file may hold
+    zeros. Transactions have a length, and end one after another."""
+    found: list[AbortedTxn] = []
+    end = base - 1
+    for version, *fields in ENTRY.iter_unpack(data[: len(data) // WIDTH * WIDTH]):
+        txn = AbortedTxn(*fields)
+        if version != VERSION or txn.last_offset <= max(end, txn.first_offset):
+            break
+        found.append(txn)
+        end = txn.last_offset
+    return found
+
+
 def collect(data: bytes, start: int, upper: int) -> tuple[list[AbortedTxn], bool]:
     """Aborted transactions that overlap [start, upper), and whether the search is complete.
 
