@@ -169,6 +169,19 @@ def check(properties: Mapping[str, str]) -> Report:
     return Report(errors, warnings)
 
 
+def dynamic_refusals(config: BrokerConfig) -> list[str]:
+    """Why the node cannot run with the dynamic configs that its metadata log holds.
+
+    A directory that Apache Kafka wrote may ask at run time for what is not built here; like the
+    same line in a file, that stops the start.
+    """
+    levels = {**config.cluster, **config.broker}
+    sentences = (refusal(name, text) for name, text in sorted(levels.items()))
+    return [sentence for sentence in sentences if sentence is not None] + list(
+        _secure_listeners(config)
+    )
+
+
 def _secure_listeners(config: BrokerConfig) -> Iterator[str]:
     for endpoint in config.listeners:
         if endpoint.protocol != PLAINTEXT:

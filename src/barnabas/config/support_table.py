@@ -70,21 +70,21 @@ WORKS: Final = frozenset(
 )
 """Honoured in full."""
 
-_ONE_LOOP = "A node is one event loop; there is no pool or queue of this kind to size."
-_ALONE = "Of effect only with more than one node."
-_GROUPS = "Groups are not built yet."
-_TRANSACTIONS = "Transactions are not built yet."
-_QUOTAS = "Quotas are not built yet."
-_TIERED = "Of effect only with tiered storage, which is not built yet."
-_SECURITY = "Of effect only on TLS and SASL listeners, which are not built yet."
-_METRICS = "Metrics are kept in another way."
-_KERNEL = "The kernel sizes socket buffers better than a fixed number."
-_INTERNAL = "Internal to Apache Kafka."
+_ONE_LOOP = "a node is one event loop; there is no pool or queue of this kind to size."
+_ALONE = "it matters only with more than one node."
+_GROUPS = "groups are not built yet."
+_TRANSACTIONS = "transactions are not built yet."
+_QUOTAS = "quotas are not built yet."
+_TIERED = "it matters only with tiered storage, which is not built yet."
+_SECURITY = "it matters only on TLS and SASL listeners, which are not built yet."
+_METRICS = "metrics are kept in another way."
+_KERNEL = "the kernel sizes socket buffers better than a fixed number."
+_INTERNAL = "internal to Apache Kafka."
 
 # First match wins: an exact name, or a prefix that ends in a dot.
 _QUIET: Final = (
-    ("log.cleaner.enable", "Compaction is not run yet."),
-    ("log.cleaner.", "Compaction is not run yet."),
+    ("log.cleaner.enable", "compaction is not run yet."),
+    ("log.cleaner.", "compaction is not run yet."),
     ("log.local.retention.bytes", _TIERED),
     ("log.local.retention.ms", _TIERED),
     ("log.dir.failure.timeout.ms", _ALONE),
@@ -109,7 +109,7 @@ _QUIET: Final = (
     ("security.providers", _SECURITY),
     ("connections.max.reauth.ms", _SECURITY),
     ("connection.failed.authentication.delay.ms", _SECURITY),
-    ("delegation.token.", "Delegation tokens are not built yet."),
+    ("delegation.token.", "delegation tokens are not built yet."),
     ("metrics.", _METRICS),
     ("kafka.metrics.", _METRICS),
     ("telemetry.max.bytes", _METRICS),
@@ -118,7 +118,7 @@ _QUIET: Final = (
     ("socket.connection.setup.", _ALONE),
     ("num.", _ONE_LOOP),
     ("background.threads", _ONE_LOOP),
-    ("queued.", "Each connection has a budget of its own for unanswered bytes."),
+    ("queued.", "each connection has a budget of its own for unanswered bytes."),
     ("fetch.purgatory.", _ONE_LOOP),
     ("producer.purgatory.", _ONE_LOOP),
     ("delete.records.purgatory.", _ONE_LOOP),
@@ -133,7 +133,7 @@ _QUIET: Final = (
     ("broker.", _ALONE),
     ("initial.broker.registration.timeout.ms", _ALONE),
     ("request.timeout.ms", _ALONE),
-    ("early.start.listeners", "All listeners open together, when the node can answer."),
+    ("early.start.listeners", "all listeners open together, when the node can answer."),
     ("server.max.startup.time.ms", _INTERNAL),
     ("internal.", _INTERNAL),
 )

@@ -6,7 +6,14 @@ import pytest
 
 from barnabas.config import definitions, own, properties
 from barnabas.config.broker import default_properties
-from barnabas.config.support import check, nearest_name, refusal, support_of
+from barnabas.config.support import (
+    check,
+    dynamic_refusals,
+    nearest_name,
+    refusal,
+    support_of,
+)
+from tests.unit.config.configs import broker_config
 
 # The settings of the server.properties that comes with Apache Kafka 4.3.1.
 STOCK = """
@@ -127,3 +134,11 @@ def test_what_needs_no_word(changes: dict[str, str]) -> None:
 def test_nearest_names() -> None:
     assert nearest_name("advertised.listener") == "advertised.listeners"
     assert nearest_name("completely.different") is None
+
+
+def test_dynamic_configs_of_a_directory_are_held_to_the_same() -> None:
+    config = broker_config()
+    assert dynamic_refusals(config.with_dynamic({"log.retention.ms": "5"}, {})) == []
+    stored = {"metric.reporters": "com.example.R"}
+    (sentence,) = dynamic_refusals(config.with_dynamic({}, stored))
+    assert sentence.startswith("metric.reporters=com.example.R: Java classes")

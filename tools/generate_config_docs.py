@@ -1,0 +1,158 @@
+"""Writes the tables of `docs/configuration.md` from the definitions and what the node supports.
+
+    python tools/generate_config_docs.py [--check]
+
+Everything after the marker line is generated; what stands before it is written by hand.
+`--check` writes nothing and fails when the file is not up to date.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from barnabas.config import definitions, own, topics
+from barnabas.config.keys import ConfigKey
+from barnabas.config.support import support_of
+
+TARGET = Path(__file__).resolve().parent.parent / "docs/configuration.md"
+MARKER = "<!-- Generated from here on by tools/generate_config_docs.py -->"
+
+CHANGES = {
+    "R": "at a start",
+    "C": "any time",
+    "B": "any time, one broker",
+    "L": "any time, with a listener's prefix",
+    "D": "any time, never in a file",
+}
+
+
+def limits(key: ConfigKey) -> str:
+    """What a value must satisfy, in a few characters."""
+    if key.valid is None:
+        return ""
+    match key.valid:
+        case ("range", lowest, None):
+            return f"≥ {lowest}"
+        case ("range", lowest, highest):
+            return f"{lowest} to {highest}"
+        case ("in" | "in-any-case", tuple(entries)):
+            return ", ".join(map(str, entries))
+        case ("list", empty, _, tuple(entries)):
+            allowed = ", ".join(map(str, entries))
+            return allowed or ("" if empty else "not empty")
+        case ("gzip-level",):
+            return "1 to 9, or -1"
+        case ("throttled-replicas",):
+            return "partition:broker,… or *"
+        case ("voters",):
+            return "id@host:port,…"
+        case ("bootstrap-servers",):
+            return "host:port,…"
+        case ("offset-reset",):
+            return "latest, earliest, by_duration:…"
+        case _:
+            return str(key.valid[0])
+
+
+def shown_default(key: ConfigKey) -> str:
+    """The default as it would stand in a file."""
+    if key.required:
+        return "(required)"
+    if key.default is None:
+        return "(unset)"
+    return f"`{key.default}`" if key.default else "(empty)"
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    """A table in Markdown."""
+    lines = [list(head)]
+    lines.append(["---"] * len(lines[0]))
+    lines.extend([cell.replace("|", "\\|") for cell in row] for row in rows)
+    return [f"| {' | '.join(line)} |" for line in lines] + [""]
+
+
+def broker_rows() -> Iterable[tuple[str, ...]]:
+    for key in [*own.BROKER.values(), *definitions.BROKER.values()]:
+        status, note = support_of(key.name)
+        cells = (key.type, shown_default(key), limits(key), CHANGES[key.dynamic])
+        yield (f"`{key.name}`", *cells, f"{status}: {note}" if note else status)
+
+
+# Topic configs that a log or the controller does not look at yet.
+TOPIC_NOTES = {
+    "cleanup.policy": "compact is taken, but compaction is not run yet: all data is kept",
+    "leader.replication.throttled.replicas": "no effect: of use only with more than one node",
+    "follower.replication.throttled.replicas": "no effect: of use only with more than one node",
+    "unclean.leader.election.enable": "no effect: of use only with more than one node",
+    "local.retention.bytes": "no effect: tiered storage is not built yet",
+    "local.retention.ms": "no effect: tiered storage is not built yet",
+    "remote.log.copy.disable": "no effect: tiered storage is not built yet",
+    "remote.log.delete.on.disable": "no effect: tiered storage is not built yet",
+    "remote.storage.enable": "true is refused: tiered storage is not built yet",
+    "preallocate": "no effect: segments are not preallocated",
+    "min.cleanable.dirty.ratio": "no effect: compaction is not run yet",
+    "min.compaction.lag.ms": "no effect: compaction is not run yet",
+    "delete.retention.ms": "no effect: compaction is not run yet",
+}
+
+
+def topic_rows() -> Iterable[tuple[str, ...]]:
+    names = [*own.TOPIC, *definitions.TOPIC]
+    for key in filter(None, map(topics.key_of, names)):
+        synonyms = definitions.TOPIC_SYNONYMS.get(key.name, ())
+        behind = f"`{synonyms[0][0]}`" if synonyms else ""
+        if key.name == own.ACK_MODE:
+            behind = f"`{own.ACK_MODE}`"
+        note = TOPIC_NOTES.get(key.name, "works")
+        yield f"`{key.name}`", key.type, shown_default(key), limits(key), behind, note
+
+
+def group_rows() -> Iterable[tuple[str, ...]]:
+    for key in definitions.GROUP.values():
+        behind = definitions.GROUP_SYNONYMS.get(key.name)
+        shown = f"`{behind}`" if behind else ""
+        yield f"`{key.name}`", key.type, shown_default(key), limits(key), shown
+
+
+def generated() -> str:
+    """The generated half of the page."""
+    broker_head = ("Name", "Type", "Default", "Valid", "May change", "Here")
+    topic_head = ("Name", "Type", "Default", "Valid", "Set for all topics by", "Here")
+    group_head = ("Name", "Type", "Default", "Valid", "Set for all groups by")
+    lines = [
+        MARKER,
+        "",
+        "## The node",
+        "",
+        *table(broker_head, broker_rows()),
+        "## Topics",
+        "",
+        *table(topic_head, topic_rows()),
+        "## Groups",
+        "",
+        "Stored, checked and described; groups themselves are not built yet.",
+        "",
+        *table(group_head, group_rows()),
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    before = TARGET.read_text()
+    head, marker, _ = before.partition(MARKER)
+    if not marker:
+        raise SystemExit(f"{TARGET} has no line {MARKER}")
+    page = head + generated()
+    if sys.argv[1:] == ["--check"]:
+        if page != before:
+            raise SystemExit(f"{TARGET} is not up to date; run this tool without --check")
+    elif sys.argv[1:]:
+        raise SystemExit(__doc__)
+    else:
+        TARGET.write_text(page)
+
+
+if __name__ == "__main__":
+    main()
