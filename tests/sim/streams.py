@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from barnabas.ports import Transport
+from barnabas.ports import Listener, Network, StreamProtocol, Transport
 
 
 class Recorder:
@@ -74,3 +74,40 @@ class Recorder:
         if not (call == "data" and self.calls[-1:] == ["data"]):
             self.calls.append(call)
         self._changed.set()
+
+
+class Tidy:
+    """A network that closes in the end what a case has opened: uvloop's `close` would hang on it.
+
+    (It warns of each open transport inside a libuv callback; here warnings are errors.)
+    """
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._listeners: list[Listener] = []
+        self._ends: list[Recorder] = []
+
+    async def listen(
+        self, host: str, port: int, factory: Callable[[], StreamProtocol], *, backlog: int = 50
+    ) -> Listener:
+        listener = await self._network.listen(
+            host, port, lambda: self._noted(factory()), backlog=backlog
+        )
+        self._listeners.append(listener)
+        return listener
+
+    async def connect(self, host: str, port: int, factory: Callable[[], StreamProtocol]) -> None:
+        await self._network.connect(host, port, lambda: self._noted(factory()))
+
+    async def close(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+        for end in self._ends:
+            if "made" in end.calls:
+                end.transport.abort()
+                await end.lost()
+
+    def _noted(self, protocol: StreamProtocol) -> StreamProtocol:
+        assert isinstance(protocol, Recorder)
+        self._ends.append(protocol)
+        return protocol

@@ -11,49 +11,12 @@ from typing import Any, TypeAlias
 import pytest
 
 from barnabas.host import new_event_loop, open_ports
-from barnabas.ports import Listener, Network, StreamProtocol
+from barnabas.ports import Listener, Network
 from barnabas.testing.sim import FaultPlan, SimWorld
-from tests.sim.streams import Recorder
+from tests.sim.streams import Recorder, Tidy
 
 Case: TypeAlias = Callable[[Network, Network, str], Coroutine[Any, Any, None]]
 Runner: TypeAlias = Callable[[Case], None]
-
-
-class Tidy:
-    """A network that closes in the end what a case has opened: uvloop's `close` would hang on it.
-
-    (It warns of each open transport inside a libuv callback; here warnings are errors.)
-    """
-
-    def __init__(self, network: Network) -> None:
-        self._network = network
-        self._listeners: list[Listener] = []
-        self._ends: list[Recorder] = []
-
-    async def listen(
-        self, host: str, port: int, factory: Callable[[], StreamProtocol], *, backlog: int = 50
-    ) -> Listener:
-        listener = await self._network.listen(
-            host, port, lambda: self._noted(factory()), backlog=backlog
-        )
-        self._listeners.append(listener)
-        return listener
-
-    async def connect(self, host: str, port: int, factory: Callable[[], StreamProtocol]) -> None:
-        await self._network.connect(host, port, lambda: self._noted(factory()))
-
-    async def close(self) -> None:
-        for listener in self._listeners:
-            listener.close()
-        for end in self._ends:
-            if "made" in end.calls:
-                end.transport.abort()
-                await end.lost()
-
-    def _noted(self, protocol: StreamProtocol) -> StreamProtocol:
-        assert isinstance(protocol, Recorder)
-        self._ends.append(protocol)
-        return protocol
 
 
 def run_on_host(loop_factory: Callable[[], asyncio.AbstractEventLoop], case: Case) -> None:

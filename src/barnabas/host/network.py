@@ -162,18 +162,23 @@ class HostNetwork:
         await self._loop.create_connection(lambda: _Adapter(factory()), host, port)
 
     async def _bind(self, host: str, port: int) -> socket.socket:
-        if not host and socket.has_dualstack_ipv6():
-            return socket.create_server(
-                ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=1
+        both = not host and socket.has_dualstack_ipv6()
+        if both:
+            family: int = socket.AF_INET6
+            name: Any = ("::", port)
+        else:
+            found = await self._loop.getaddrinfo(
+                host or "0.0.0.0", port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )
-        found = await self._loop.getaddrinfo(
-            host or "0.0.0.0", port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        family, _, _, _, name = min(found, key=lambda info: info[0] != socket.AF_INET)
-        sock = socket.socket(family, socket.SOCK_STREAM)
+            family, _, _, _, name = min(found, key=lambda info: info[0] != socket.AF_INET)
+        # The protocol must be named: asyncio sets TCP_NODELAY only where it sees IPPROTO_TCP, and
+        # accepted sockets take it from the listening one.
+        sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             # Rebinding at once after a restart; on Windows the same flag would steal live ports.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if both:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             sock.setblocking(False)
             sock.bind(name)
         except BaseException:
