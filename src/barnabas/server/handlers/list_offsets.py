@@ -46,7 +46,7 @@ _SINCE: Final = {
     LATEST_TIERED: 9,
     EARLIEST_PENDING_UPLOAD: 11,
 }
-CONSUMER: Final = -1
+EPOCHS_FROM: Final = 4
 DEBUG_CONSUMER: Final = -2
 
 Found = tuple[int, int, int]
@@ -104,6 +104,8 @@ async def _partition(
         broker.storage_failed(hosted, failure)
         return _error(index, ErrorCode.KAFKA_STORAGE_ERROR)
     offset, timestamp, epoch = found
+    if request.api_version < EPOCHS_FROM:
+        epoch = -1
     return ListOffsetsPartitionResponse(index, ErrorCode.NONE, timestamp, offset, epoch)
 
 
