@@ -201,7 +201,6 @@ CLUSTER_STEPS: tuple[list[Op], ...] = (
     [("leader.replication.throttled.rate", SET, "5")],
     [("leader.replication.throttled.rate", SET, "-5")],
     [("ssl.keystore.location", SET, "/x")],
-    [("max.connections", SET, "100")],
     [("group.consumer.assignment.interval.ms", SET, "20000")],
     [("group.consumer.assignment.interval.ms", SET, "2000")],
     [("log.local.retention.ms", SET, "999999999999")],
@@ -229,8 +228,6 @@ BROKER_STEPS: tuple[list[Op], ...] = (
     [("producer.id.expiration.ms", SET, "5")],
     [("log.cleaner.io.max.bytes.per.second", SET, "1.5")],
     [("max.connections.per.ip.overrides", SET, "a")],
-    [("max.connections.per.ip", SET, "0")],
-    [("max.connections.per.ip.overrides", SET, "a:5")],
     [("max.connections.per.ip", SET, "0")],
 )
 GROUP_STEPS: tuple[list[Op], ...] = (

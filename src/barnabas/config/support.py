@@ -69,6 +69,8 @@ def _compacts(value: Value) -> bool:
     return "compact" in cast("tuple[str, ...]", value)
 
 
+_NO_LIMIT = 2**31 - 1
+_LIMIT = "this limit on connections is not built yet."
 _JAVA_CLASS = "Java classes cannot be loaded here"
 
 # A value for which the first part holds stops the start; the second part says why.
@@ -84,7 +86,10 @@ _REFUSED: Final[Mapping[str, _Rule]] = {
     "create.topic.policy.class.name": (_not(None, ""), f"{_JAVA_CLASS}, so no policy can run."),
     "delegation.token.secret.key": (_not(None), "delegation tokens are not built yet."),
     "kafka.metrics.reporters": (_not(()), f"{_JAVA_CLASS}."),
-    "max.connection.creation.rate": (_not(2**31 - 1), "this limit is not built yet."),
+    "max.connection.creation.rate": (_not(_NO_LIMIT), _LIMIT),
+    "max.connections": (_not(_NO_LIMIT), _LIMIT),
+    "max.connections.per.ip": (_not(_NO_LIMIT), _LIMIT),
+    "max.connections.per.ip.overrides": (_not(""), _LIMIT),
     "metric.reporters": (
         _not((), ("org.apache.kafka.common.metrics.JmxReporter",)),
         f"{_JAVA_CLASS}.",

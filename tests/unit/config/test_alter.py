@@ -142,7 +142,7 @@ def test_what_may_change_at_run_time(configs: dict[str, str], per_broker: bool) 
         ({"log.local.retention.bytes": "-1", "log.retention.bytes": "5"}, False, "at most"),
         ({"group.share.assignment.interval.ms": "15001"}, False, "max.assignment.interval.ms"),
         ({"listeners": "PLAINTEXT://h:1,CONTROLLER://h:2"}, True, "on this node yet"),
-        ({"listener.name.plaintext.max.connections": "5"}, True, "on this node yet"),
+        ({"listener.name.plaintext.num.network.threads": "5"}, True, "on this node yet"),
         ({"metric.reporters": "com.example.R"}, True, "Java classes"),
         ({"max.connection.creation.rate": "5"}, False, "not built yet"),
     ],
@@ -156,7 +156,7 @@ def test_what_may_not_change_at_run_time(
 
 
 def test_one_level_is_checked_under_the_other() -> None:
-    config = broker_config().with_dynamic({}, {"max.connections.per.ip.overrides": "h:5"})
-    validate_broker_configs(config, {"max.connections.per.ip": "0"}, per_broker=False)
+    config = broker_config().with_dynamic({}, {"log.retention.bytes": "5"})
+    validate_broker_configs(config, {"log.local.retention.bytes": "5"}, per_broker=False)
     with pytest.raises(KafkaError):
-        validate_broker_configs(config, {"max.connections.per.ip": "0"}, per_broker=True)
+        validate_broker_configs(config, {"log.local.retention.bytes": "6"}, per_broker=False)

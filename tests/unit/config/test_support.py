@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from barnabas.config import definitions, own, properties
@@ -13,7 +15,10 @@ from barnabas.config.support import (
     refusal,
     support_of,
 )
+from barnabas.config.support_table import WORKS
 from tests.unit.config.configs import broker_config
+
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 # The settings of the server.properties that comes with Apache Kafka 4.3.1.
 STOCK = """
@@ -59,6 +64,18 @@ def test_every_config_has_a_status_and_a_reason() -> None:
         support_of("no.such.config")
 
 
+def test_what_is_said_to_work_is_read_somewhere() -> None:
+    reached_by_topics = {name for names in definitions.TOPIC_SYNONYMS.values() for name, _ in names}
+    code = "".join(
+        path.read_text()
+        for path in sorted((REPOSITORY / "src" / "barnabas").rglob("*.py"))
+        if path.name not in ("definitions.py", "support_table.py", "support.py", "checks.py")
+        and path.parent.name not in ("messages", "records")
+    )
+    unread = [n for n in sorted(WORKS - reached_by_topics) if f'"{n}"' not in code]
+    assert unread == []
+
+
 def test_no_default_is_refused() -> None:
     for name, key in definitions.BROKER.items():
         if key.default is not None:
@@ -85,6 +102,8 @@ def test_no_default_is_refused() -> None:
         ({"principal.builder.class": "com.example.Builder"}, "Java classes"),
         ({"listener.name.plaintext.principal.builder.class": "com.example.B"}, "Java classes"),
         ({"delegation.token.secret.key": "hunter2"}, "delegation tokens"),
+        ({"max.connections": "5"}, "max.connections=5: this limit"),
+        ({"listener.name.plaintext.max.connections": "5"}, "this limit"),
         ({"barnabas.ack.mod": "synced"}, "Did you mean barnabas.ack.mode?"),
         ({"barnabas.ack.mode": "fast"}, "synced, page-cache"),
         ({"num.partitions": "x"}, "num.partitions=x"),
@@ -118,7 +137,6 @@ def test_what_an_operator_should_know(changes: dict[str, str], warning: str) -> 
     "changes",
     [
         {"super.users": "User:a"},
-        {"listener.name.plaintext.max.connections": "5"},
         {"listener.name.plaintext.my.plugin.name": "x"},
         {"metric.reporters": ""},
         {"ssl.keystore.location": "/keys"},
