@@ -214,7 +214,7 @@ class QuorumNode:
             raise QuorumError("only an elected candidate can lead")
         granting = self.role.votes.granting
         state = LeaderState(self.own, self.voters, self.log.end_offset)
-        self._become(Leader(self.epoch, state, self.own), durable=True)
+        self._become(Leader(self.epoch, state), durable=True)
         self.effects.append(BecameLeader(self.epoch, tuple(self.voters.voters), granting))
         if len(self.voters.voters) > 1:
             self.restart_check_quorum()

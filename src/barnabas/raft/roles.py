@@ -87,7 +87,6 @@ class Leader:
 
     epoch: int
     state: LeaderState
-    voted: ReplicaKey | None
 
 
 @dataclass(slots=True)
@@ -121,7 +120,6 @@ def election_of(role: Role, own: ReplicaKey) -> ElectionState:
             return ElectionState(role.epoch, role.leader_id, role.voted)
         case Candidate():
             return ElectionState(role.epoch, NO_NODE, own)
-        case Leader():
-            return ElectionState(role.epoch, own.id, role.voted)
-        case Resigned():
-            return ElectionState(role.epoch, own.id, None)
+        case Leader() | Resigned():
+            # Kafka drops the vote, too: nobody who led an epoch votes in it again.
+            return ElectionState(role.epoch, own.id)
