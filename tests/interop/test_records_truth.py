@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 from collections.abc import Iterable, Sequence
 from random import Random
 
+import cramjam
 import pytest
 
 from barnabas.partition.producer_entry import (
@@ -16,7 +18,9 @@ from barnabas.partition.producer_entry import (
 )
 from barnabas.records.batch import assign, iter_batches, read_header, set_append_time, write_crc
 from barnabas.records.builder import NewRecord, build_batch, rebuild_batch
+from barnabas.records.compression import Codec, compress
 from barnabas.records.control import EndMarker, build_marker, read_marker
+from barnabas.records.errors import CorruptRecord
 from barnabas.records.legacy import iter_messages, message_crc_valid, unwrap
 from barnabas.records.record import Record, read_records
 from barnabas.records.validate import UNBOUNDED_MS, ProduceRules, check_produce, walk
@@ -128,6 +132,68 @@ def test_each_side_reads_what_the_other_compressed(
         assert [r.offset for r in read] == list(range(100, 100 + len(rows)))
     expected = [line for batch in ours for line in our_dump(batch)]
     assert kafka_says("dump", [batch.hex() for batch in ours]) == expected
+
+
+def odd_streams(payload: bytes) -> dict[str, tuple[Codec, bytes]]:
+    """Compressed forms of `payload` that Kafka's writers do not make; perhaps its readers mind."""
+    first, second = payload[: len(payload) // 2], payload[len(payload) // 2 :]
+
+    def both(codec: Codec) -> bytes:
+        return compress(codec, first) + compress(codec, second)
+
+    whole = {codec: compress(codec, payload) for codec in Codec}
+    snappy_header = whole[Codec.SNAPPY][:16]
+    stream = cramjam.zstd.Compressor(level=22)
+    stream.compress(payload)
+    odd = {
+        "gzip members": (Codec.GZIP, both(Codec.GZIP)),
+        "gzip and zeros": (Codec.GZIP, whole[Codec.GZIP] + bytes(30)),
+        "gzip and noise": (Codec.GZIP, whole[Codec.GZIP] + b"noise behind the stream, long enough"),
+        "gzip cut off": (Codec.GZIP, whole[Codec.GZIP][:-1]),
+        "snappy bare": (Codec.SNAPPY, bytes(cramjam.snappy.compress_raw(payload))),
+        "snappy streams": (Codec.SNAPPY, both(Codec.SNAPPY)),
+        "snappy header only": (Codec.SNAPPY, snappy_header),
+        "snappy other header": (Codec.SNAPPY, whole[Codec.SNAPPY] + snappy_header[:7] + b"\1" * 9),
+        "snappy header cut off": (Codec.SNAPPY, whole[Codec.SNAPPY] + snappy_header[:7]),
+        "snappy header last": (Codec.SNAPPY, whole[Codec.SNAPPY] + snappy_header),
+        "snappy and bytes": (Codec.SNAPPY, whole[Codec.SNAPPY] + b"abc"),
+        "lz4 frames": (Codec.LZ4, both(Codec.LZ4)),
+        "lz4 and noise": (Codec.LZ4, whole[Codec.LZ4] + b"noise"),
+        "lz4 without end": (Codec.LZ4, whole[Codec.LZ4][:-4]),
+        "lz4 linked": (Codec.LZ4, bytes(cramjam.lz4.compress(payload))),
+        "zstd frames": (Codec.ZSTD, both(Codec.ZSTD)),
+        "zstd skippable": (
+            Codec.ZSTD,
+            bytes.fromhex("5a2a4d1803000000aabbcc") + whole[Codec.ZSTD],
+        ),
+        "zstd window": (Codec.ZSTD, bytes(stream.finish())),
+        "zstd and noise": (Codec.ZSTD, whole[Codec.ZSTD] + b"noise"),
+        "zstd cut off": (Codec.ZSTD, whole[Codec.ZSTD][:-1]),
+    }
+    return odd | {f"plain {codec.name}": (codec, packed) for codec, packed in whole.items()}
+
+
+def test_odd_streams_are_read_alike(seed: int) -> None:
+    plain = build_batch(random_records(Random(seed), 30))
+    header = read_header(plain)
+    cases = {}
+    for name, (codec, stream) in odd_streams(bytes(plain[61:])).items():
+        batch = plain[:61] + stream
+        struct.pack_into(">i", batch, 8, len(batch) - 12)
+        struct.pack_into(">h", batch, 21, codec)
+        write_crc(batch, 0, len(batch))
+        cases[name] = batch
+    printed = "\n".join(kafka_says("dump", [batch.hex() for batch in cases.values()]))
+    theirs = [part.strip() for part in printed.split("E\n")]
+    theirs[-1] = theirs[-1].removesuffix("E").strip()
+    verdicts = {}
+    for (name, batch), dump in zip(cases.items(), theirs, strict=True):
+        try:
+            ours = len(read_records(batch, limit=LIMIT)) == header.records_count
+        except CorruptRecord:
+            ours = False
+        verdicts[name] = (ours, not dump.startswith("!"))
+    assert {name: pair for name, pair in verdicts.items() if pair[0] != pair[1]} == {}
 
 
 def test_markers_are_the_same_bytes() -> None:

@@ -132,8 +132,10 @@ def _snappy_decompress(data: memoryview, limit: int) -> bytes:
     while len(data) - pos >= 4:
         if data[pos : pos + 4] == XERIAL_MAGIC[:4]:
             # Streams may be strung together; each has a header of its own.
+            if len(data) - pos < XERIAL_HEADER_SIZE:
+                raise CorruptRecord("snappy: header cut off")
             if data[pos : pos + len(XERIAL_MAGIC)] != XERIAL_MAGIC:
-                raise CorruptRecord("snappy: broken header")
+                break  # snappy-java takes it for the end
             pos += XERIAL_HEADER_SIZE
             continue
         size = _INT.unpack_from(data, pos)[0]
