@@ -61,9 +61,13 @@ def recover_producers(
     if found is not None and found[0] >= start:
         start = found[0]
         log.producers.load(found[1], start, log.now_ms(), expiration_ms)
-    if found is not None and found[0] == end:
-        return
     rewritten = {done.segment.base_offset for done in recovered} | {s.base_offset for s in insane}
+    for segment in log.segments[: max(0, log.segment_index(start))]:
+        if segment.base_offset in rewritten:
+            _Replay(log, segment, start, trusted, rewrite=True).finish()
+    if found is not None and found[0] == end:
+        _Replay(log, log.segments[-1], start, trusted, rewrite=bool(rewritten)).finish()
+        return
     for segment in log.segments[max(0, log.segment_index(start)) :]:
         one = _Replay(log, segment, start, trusted, rewrite=segment.base_offset in rewritten)
         one.run(snapshot=segment.base_offset > start and segment.base_offset not in snapshots)
@@ -113,13 +117,13 @@ class _Replay:
         self._start = start
         self._trusted = trusted
         self._rewrite = rewrite
+        self._aborted: list[txn_index.AbortedTxn] = []
 
     def run(self, *, snapshot: bool) -> None:
         """Replay; with `snapshot` take one at the segment's base first, as its roll did."""
         log, segment = self._log, self._segment
         if snapshot:
             _take_snapshot(log, segment.base_offset)
-        aborted = []
         file = log.disk.open(segment.path + names.LOG)
         try:
             size = file.size()
@@ -131,15 +135,14 @@ class _Replay:
                     batch = file.pread(header.size, position)
                 txn = _track(log, header, batch)
                 if txn is not None:
-                    aborted.append(txn)
+                    self._aborted.append(txn)
         except LogDamaged:
             # Only below the recovery point, where nothing but headers is looked at, can this be:
             # bit rot, for readers to report. Producer state ends here; the log does not.
             pass
         finally:
             file.close()
-        if self._rewrite:
-            self._write_index(aborted)
+        self.finish()
 
     def _begin(self, file: File, size: int) -> int:
         if self._start <= self._segment.base_offset:
@@ -152,8 +155,10 @@ class _Replay:
             index.close()
         return size if place is None else place[0]
 
-    def _write_index(self, aborted: list[txn_index.AbortedTxn]) -> None:
-        """Entries that end below the recovery point are kept, later ones come from the replay."""
+    def finish(self) -> None:
+        """The index: entries that end below the recovery point, and those that were met since."""
+        if not self._rewrite:
+            return
         segment, disk = self._segment, self._log.disk
         path = segment.path + names.TXN_INDEX
         old = (read_file(disk, path, MAX_INDEX_BYTES) or b"") if segment.has_txns else b""
@@ -161,7 +166,7 @@ class _Replay:
         kept = txn_index.believable(old, segment.base_offset)
         kept = [txn for txn in kept if txn.last_offset < limit]
         last = kept[-1].last_offset if kept else -1
-        entries = kept + [txn for txn in aborted if txn.last_offset > last]
+        entries = kept + [txn for txn in self._aborted if txn.last_offset > last]
         data = b"".join(txn.encode() for txn in entries)
         if data == old:
             return

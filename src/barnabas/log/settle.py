@@ -94,8 +94,10 @@ class Settling:
         if self.offset in log.snapshots or self.offset <= log.log_start_offset:
             return False
         if closing:
-            # Without producers and without any snapshot an empty one would say nothing new.
-            return bool(log.producers.producers or log.snapshots)
+            # Without producers and without any snapshot an empty one would say nothing new. (A
+            # roll that is not durable yet will bring one.)
+            rolling = log.durable_offset < self.offset and len(log.bases) > 1
+            return rolling or bool(log.producers.producers or log.snapshots)
         base, position = log.snapshot_position
         if base != self._segment.base_offset:
             position = 0  # at its base there is the one of the roll

@@ -93,6 +93,8 @@ class Life:
         self.now = 1_700_000_000_000
         self.epoch = 0
         self.truncating: int | None = None
+        self.holes = False
+        """Producer snapshots may know of batches that are lost."""
         self.start()
 
     def start(self) -> None:
@@ -240,7 +242,8 @@ class Life:
         """P10: a clean stop and start changes no byte; P11: files are what the log says."""
         self.world.stop()
         before = self.lasting()
-        found = check_partition(self.disk, PARTITION, self.config.index_interval_bytes)
+        interval = self.config.index_interval_bytes
+        found = check_partition(self.disk, PARTITION, interval, snapshots=not self.holes)
         readable = self.model.readable(found[0][0].base_offset) if found else b""
         assert b"".join(raw for _, raw in found) == readable
         self.start()
@@ -317,11 +320,13 @@ class Life:
         next one; what was durable is never touched."""
         there = {header.base_offset for _, header in iter_batches(read_all(self.log))}
         start = self.log.log_start_offset
+        before = len(self.model.batches)
         self.model.batches = [
             one
             for one in self.model.batches
             if one[0].base_offset in there or one[0].last_offset < max(start, promised)
         ]
+        self.holes = self.holes or len(self.model.batches) < before
 
     def files(self) -> dict[str, bytes]:
         """The partition's files."""
@@ -343,7 +348,12 @@ class Life:
         known = log.producers.producers
         for header, _ in reversed(model.batches):
             producer = header.producer_id
-            if producer < 0 or header.is_control or header.base_offset < log.log_start_offset:
+            if (
+                self.holes
+                or producer < 0
+                or header.is_control
+                or header.base_offset < log.log_start_offset
+            ):
                 continue
             assert known[producer].next_sequence == model.sequences[producer]
             assert (known[producer].txn_first_offset >= 0) == (producer in model.opened)
