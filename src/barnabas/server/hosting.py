@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from barnabas.config import topics
 from barnabas.config.broker import BrokerConfig
 from barnabas.config.log_config import LogConfig
+from barnabas.config.values import ConfigError
 from barnabas.log.errors import LogDamaged, StorageError
 from barnabas.log.log import Log
 from barnabas.log.manager import LogManager
@@ -71,9 +72,12 @@ class Hosting:
         changed = delta.configs.changed
         if any(kind == BROKER for kind, _ in changed):
             configs = self._image.configs
-            self.config = self.config.with_dynamic(
-                configs.of(BROKER, ""), configs.of(BROKER, str(self.config.node_id))
-            )
+            try:
+                self.config = self.config.with_dynamic(
+                    configs.of(BROKER, ""), configs.of(BROKER, str(self.config.node_id))
+                )
+            except ConfigError as error:
+                log.error("dynamic configs contradict each other, the former ones stay: %s", error)
             affected = list(self.partitions)
         else:
             names = {name for kind, name in changed if kind == TOPIC}
