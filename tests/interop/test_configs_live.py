@@ -64,9 +64,14 @@ class Pair:
         )
 
     def create(self, topic: str, configs: dict[str, str]) -> None:
+        """Create on both sides; the configs in the answer must be equal."""
         answer = self.admin.ask({"create": {"topic": topic, "configs": configs}})
         assert answer["error"] == 0, answer
         self.stored["TOPIC", topic] = configs
+        # The answer to CreateTopics has no types.
+        ours = describe.describe_created_topic(self.config, configs)
+        theirs = [_theirs(row) for row in answer["entries"]]
+        assert theirs == [entry._replace(type_id=0) for entry in ours]
 
     def alter(self, kind: str, name: str, ops: Sequence[Op]) -> None:
         """Alter on both sides; error codes must be equal."""
@@ -271,3 +276,4 @@ def test_alter_and_describe_agree_with_a_running_kafka(pair: Pair) -> None:
         for other_kind, other_name, _ in everything[:4]:
             pair.compare(other_kind, other_name)
     pair.compare("CLIENT_METRICS", "subscription")
+    pair.create("late", {"flush.ms": " 7 "})

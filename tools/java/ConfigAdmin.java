@@ -4,6 +4,7 @@ import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -40,7 +41,7 @@ public final class ConfigAdmin {
     private static Map<String, Object> answer(Admin admin, JsonNode question) throws Exception {
         Map<String, Object> answer = new HashMap<>();
         try {
-            if (question.has("create")) create(admin, question.get("create"));
+            if (question.has("create")) answer.put("entries", create(admin, question.get("create")));
             if (question.has("alter")) alter(admin, question.get("alter"));
             if (question.has("describe")) answer.put("entries", describe(admin, question.get("describe")));
             answer.put("error", 0);
@@ -51,11 +52,12 @@ public final class ConfigAdmin {
         return answer;
     }
 
-    private static void create(Admin admin, JsonNode asked) throws Exception {
+    private static List<Object> create(Admin admin, JsonNode asked) throws Exception {
         Map<String, String> configs = new HashMap<>();
         asked.get("configs").properties().forEach(e -> configs.put(e.getKey(), e.getValue().asText()));
-        NewTopic topic = new NewTopic(asked.get("topic").asText(), Optional.of(1), Optional.empty());
-        admin.createTopics(List.of(topic.configs(configs))).all().get();
+        String name = asked.get("topic").asText();
+        NewTopic topic = new NewTopic(name, Optional.of(1), Optional.empty()).configs(configs);
+        return rows(admin.createTopics(List.of(topic)).config(name).get().entries());
     }
 
     private static void alter(Admin admin, JsonNode asked) throws Exception {
@@ -71,8 +73,12 @@ public final class ConfigAdmin {
     private static List<Object> describe(Admin admin, JsonNode asked) throws Exception {
         ConfigResource resource = resource(asked);
         DescribeConfigsOptions options = new DescribeConfigsOptions().includeSynonyms(true);
+        return rows(admin.describeConfigs(List.of(resource), options).all().get().get(resource).entries());
+    }
+
+    private static List<Object> rows(Collection<ConfigEntry> entries) {
         Map<String, Object> sorted = new TreeMap<>();
-        for (ConfigEntry entry : admin.describeConfigs(List.of(resource), options).all().get().get(resource).entries()) {
+        for (ConfigEntry entry : entries) {
             List<Object> synonyms = new ArrayList<>();
             entry.synonyms().forEach(s -> {
                 List<Object> synonym = new ArrayList<>();
@@ -85,7 +91,7 @@ public final class ConfigAdmin {
             row.add(entry.name());
             row.add(entry.value());
             row.add(entry.source().toString());
-            row.add(entry.type().toString());
+            row.add(entry.type() == null ? "UNKNOWN" : entry.type().toString());
             row.add(entry.isSensitive());
             row.add(entry.isReadOnly());
             row.add(synonyms);

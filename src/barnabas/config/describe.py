@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from . import definitions, dynamic, own, topics
 from .broker import BrokerConfig
 from .keys import ConfigKey
-from .values import ConfigError, read, to_text
+from .values import ConfigError, read, to_text, trim
 
 
 class Source(IntEnum):
@@ -172,12 +172,7 @@ def _broker_synonyms(config: BrokerConfig, name: str) -> tuple[Synonym, ...]:
     sensitive = key is None or key.sensitive
     found = [
         Synonym(each, None if sensitive else value, source)
-        for source, level in (
-            (Source.DYNAMIC_BROKER, config.broker),
-            (Source.DYNAMIC_DEFAULT_BROKER, config.cluster),
-            (Source.STATIC_BROKER, config.static),
-            (Source.DEFAULT, _DEFAULTS),
-        )
+        for source, level in (*_levels(config), (Source.DEFAULT, _DEFAULTS))
         for each in dynamic.synonyms(name)
         if (value := level.get(each)) is not None
     ]
@@ -251,3 +246,49 @@ def describe_client_metrics(
         entry = _entry(name, key, value, overrides, Source.CLIENT_METRICS, ())
         entries.append(entry._replace(sensitive=False))
     return entries
+
+
+def describe_created_topic(config: BrokerConfig, overrides: Mapping[str, str]) -> list[Entry]:
+    """The configs that CreateTopics answers with, as the controller resolves them (KIP-525).
+
+    Other than `describe_topic` it gives texts as they were set, and names the level that a value
+    comes from whichever of several broker configs gives it.
+    """
+    names = {key.name for key in definitions.TOPIC.values() if not key.hidden} | set(overrides)
+    return [_created_entry(config, overrides, name) for name in sorted(names)]
+
+
+def _created_entry(config: BrokerConfig, overrides: Mapping[str, str], name: str) -> Entry:
+    key = topics.key_of(name)
+    value, source = _resolve(config, overrides, name)
+    return Entry(
+        name=name,
+        value=value,
+        source=source,
+        type_id=0 if key is None else TYPE_IDS[key.type],
+        sensitive=False,
+        read_only=False,
+        synonyms=(),
+    )
+
+
+def _resolve(
+    config: BrokerConfig, overrides: Mapping[str, str], name: str
+) -> tuple[str | None, Source]:
+    if name in overrides:
+        return overrides[name], Source.TOPIC
+    for source, level in _levels(config):
+        for broker_name, factor in definitions.TOPIC_SYNONYMS.get(name, ()):
+            if broker_name in level:
+                text = level[broker_name]
+                return (text if factor == 1 else str(int(trim(text)) * factor)), source
+    key = topics.key_of(name)
+    return (None if key is None else key.default), Source.DEFAULT
+
+
+def _levels(config: BrokerConfig) -> tuple[tuple[Source, Mapping[str, str]], ...]:
+    return (
+        (Source.DYNAMIC_BROKER, config.broker),
+        (Source.DYNAMIC_DEFAULT_BROKER, config.cluster),
+        (Source.STATIC_BROKER, config.static),
+    )

@@ -10,6 +10,7 @@ from barnabas.config.describe import (
     describe_broker,
     describe_client_metrics,
     describe_cluster,
+    describe_created_topic,
     describe_group,
     describe_topic,
 )
@@ -136,3 +137,20 @@ def test_a_metrics_subscription() -> None:
         ("match", "", Source.DEFAULT),
         ("metrics", "", Source.DEFAULT),
     ]
+
+
+def test_the_answer_to_a_creation_names_the_level_of_each_value() -> None:
+    config = broker_config(
+        {"log.retention.hours": " 2", "log.cleanup.policy": "delete, compact"}
+    ).with_dynamic({"message.max.bytes": "5"}, {"log.roll.ms": "6"})
+    overrides = {"flush.ms": " 7 ", "internal.segment.bytes": "8"}
+    entries = {entry.name: entry for entry in describe_created_topic(config, overrides)}
+    assert {name: entries[name][1:3] for name in entries if entries[name].source != 5} == {
+        "retention.ms": ("7200000", Source.STATIC_BROKER),
+        "cleanup.policy": ("delete, compact", Source.STATIC_BROKER),
+        "max.message.bytes": ("5", Source.DYNAMIC_DEFAULT_BROKER),
+        "segment.ms": ("6", Source.DYNAMIC_BROKER),
+        "flush.ms": (" 7 ", Source.TOPIC),
+        "internal.segment.bytes": ("8", Source.TOPIC),
+    }
+    assert entries["segment.bytes"].value == "1073741824"
