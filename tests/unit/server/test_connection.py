@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -30,7 +30,7 @@ class FakeTransport:
     def write(self, data: Buffer) -> None:
         self.sent += data
 
-    def writelines(self, buffers: list[Buffer]) -> None:
+    def writelines(self, buffers: Sequence[Buffer]) -> None:
         for data in buffers:
             self.sent += data
 
