@@ -376,15 +376,18 @@ def test_cancelled_connect_leaves_no_connection() -> None:
     Two().run(case)
 
 
-def test_buffer_changed_after_write_is_sent_changed() -> None:
+def test_buffer_changed_while_it_is_queued_is_sent_changed() -> None:
     """As with uvloop: who reuses a buffer too early must be found out."""
 
     async def case(two: Two) -> None:
         await two.connect()
-        buffer = bytearray(b"good")
-        two.near.transport.write(buffer)
-        buffer[:] = b"evil"
+        two.far[0].transport.pause_reading()
+        for data, new in ((b"1234", b"...."), (b"good", b"evil")):
+            buffer = bytearray(data)
+            two.near.transport.write(buffer)
+            buffer[:] = new
+        two.far[0].transport.resume_reading()
         await asyncio.sleep(1)
-        assert two.far[0].received == b"evil"
+        assert two.far[0].received == b"1234evil"
 
-    Two().run(case)
+    Two(plan=FaultPlan(window=4)).run(case)

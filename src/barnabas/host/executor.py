@@ -20,8 +20,10 @@ JOIN_TIMEOUT_S = 10.0
 class HostExecutor:
     """`ports.Executor` over threads of its own, started when first needed.
 
-    Not `concurrent.futures`: its future, condition and wait list cost more than the hop itself.
-    Completions that pile up while the loop is busy share one wake-up of the loop.
+    Completions that pile up while the loop is busy share one wake-up of the loop. Not
+    `concurrent.futures`, whose future, condition and wait list cost more: measured per job on
+    uvloop 70 µs against 87 for `run_in_executor` one at a time, 31 against 164 for 20,000 at once;
+    42 for `submit` one at a time.
     """
 
     __slots__ = ("_finished", "_idle", "_jobs", "_loop", "_max_threads", "_threads", "_waking")

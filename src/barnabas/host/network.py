@@ -4,11 +4,19 @@ None of these classes adds a Python frame per read or write. The loop calls the 
 the `StreamProtocol` directly (they are stored in the adapter's slots), and `StreamTransport.write`
 is the loop's transport's own bound method.
 
-What callers must know of uvloop, checked against 0.23:
-- `get_buffer` may be called without a `buffer_updated` after it (nothing to read after all);
-- written buffers are taken by reference and sent at the end of the loop's iteration, so writes of
-  one iteration leave together, and a bytearray changed before that is sent changed;
-- `pause_writing` may be called from inside `write`.
+What callers must know, seen with strace and by trial on uvloop 0.23 and asyncio of Python 3.11:
+- each `write` is a system call of its own (about 3 µs) while the kernel takes the bytes: gather the
+  answers of one iteration and send them with one `writelines` (one writev on uvloop; asyncio 3.11
+  joins them first);
+- what the kernel does not take is kept by reference on uvloop: a bytearray or a view of one must
+  not change, and cannot be resized, until it has left;
+- `pause_writing` is called from inside `write`, when more than 64 KiB are kept so;
+- `get_buffer` gets a hint of 65,536 from uvloop and -1 from asyncio, and one read fills as much as
+  it gives: loopback bulk 1.0, 1.8, 1.9 GB/s with buffers of 64 KiB, 1 and 4 MiB on uvloop, 0.37,
+  0.48, 0.59 GB/s on asyncio, both ends in one thread. An empty buffer closes the connection;
+- a server that answers 150-byte requests with 46 bytes: 39,000 requests/s on one connection, one at
+  a time, 68,000 with five in flight, 77,000 on 20 connections x 5 (8 µs of CPU per request, most of
+  it the two system calls), the same with and without these classes.
 """
 
 from __future__ import annotations

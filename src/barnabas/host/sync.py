@@ -56,7 +56,9 @@ class GroupSync:
 
     One file is synced on the spot. A few go to threads. From SYNCFS_MIN_FILES on, syncfs: it is
     already ahead at 4, but it also waits for whatever else is dirty on the volume, so it must win
-    by a factor before that risk is taken. Files on several volumes are treated per volume.
+    by a factor before that risk is taken. Beside a stranger that dirties 100 MB/s on the volume the
+    medians stay (8 files: 2.3 one by one, 1.2 threads, 0.54 syncfs; 64: 14.8, 5.9, 1.8), the worst
+    of 30 grows (8 files: 7.7, 4.8, 15 ms). Files on several volumes are treated per volume.
     """
 
     __slots__ = ("_pool", "_syncfs", "_threads")

@@ -40,8 +40,8 @@ class StreamEnd:
     """`ports.Transport`, and the kernel's part of one end.
 
     What belongs to the process (protocol calls, flushing) runs in the host's context and waits
-    while the host is paused. Like uvloop, it takes written buffers by reference and copies them
-    only when they are sent: a buffer that is changed after `write` is sent changed.
+    while the host is paused. As with uvloop, `write` gives the kernel at once what it has room for,
+    and keeps the rest by reference: a buffer that is changed before that leaves is sent changed.
     """
 
     __slots__ = (
@@ -123,7 +123,10 @@ class StreamEnd:
             if len(view):
                 self._out.append(view)
                 self._out_size += len(view)
-        self._schedule_pump()
+        if not self.reset:
+            self._send_what_fits()
+        if self._out or self.reset:
+            self._schedule_pump()
         if self._out_size > HIGH_WATER and not self._writing_paused and self._protocol is not None:
             self._writing_paused = True
             self._protocol.pause_writing()
@@ -194,8 +197,7 @@ class StreamEnd:
         if self.reset:  # writing finds out, even when reading is paused
             self._break()
             return
-        while self._out and (room := self.wire.window() - self.unread) > 0:
-            self._send_some(min(room, self.wire.segment_size()))
+        self._send_what_fits()
         if self._writing_paused and self._out_size <= LOW_WATER:
             self._writing_paused = False
             self._guarded(self._resume_writing)
@@ -206,6 +208,10 @@ class StreamEnd:
             elif self._half_closed and not self._fin_sent:
                 self._fin_sent = True
                 self.wire.send(FIN, b"")
+
+    def _send_what_fits(self) -> None:
+        while self._out and (room := self.wire.window() - self.unread) > 0:
+            self._send_some(min(room, self.wire.segment_size()))
 
     def _send_some(self, size: int) -> None:
         parts: list[bytes] = []
