@@ -164,17 +164,7 @@ def assign(buf: bytearray | memoryview, pos: int, base_offset: int, leader_epoch
 
 def set_append_time(buf: bytearray | memoryview, pos: int, ms: int) -> None:
     """Make `ms` the time of every record of the batch at `pos` (LogAppendTime); new CRC."""
-    _set_time(buf, pos, ms, _ATTRIBUTES.unpack_from(buf, pos + ATTRIBUTES_OFFSET)[0] | 0x08)
-
-
-def set_create_time(buf: bytearray | memoryview, pos: int, max_timestamp: int) -> None:
-    """Let the records of the batch at `pos` keep their own times, the largest given; new CRC."""
-    _set_time(
-        buf, pos, max_timestamp, _ATTRIBUTES.unpack_from(buf, pos + ATTRIBUTES_OFFSET)[0] & ~0x08
-    )
-
-
-def _set_time(buf: bytearray | memoryview, pos: int, ms: int, attributes: int) -> None:
+    attributes = _ATTRIBUTES.unpack_from(buf, pos + ATTRIBUTES_OFFSET)[0] | APPEND_TIME_BIT
     _ATTRIBUTES.pack_into(buf, pos + ATTRIBUTES_OFFSET, attributes)
     _TIMESTAMP.pack_into(buf, pos + MAX_TIMESTAMP_OFFSET, ms)
     write_crc(buf, pos, _LENGTH.unpack_from(buf, pos)[0] + LOG_OVERHEAD)

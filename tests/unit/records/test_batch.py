@@ -14,7 +14,6 @@ from barnabas.records.batch import (
     iter_batches,
     read_header,
     set_append_time,
-    set_create_time,
 )
 from barnabas.records.builder import build_batch
 from barnabas.records.errors import CorruptRecord
@@ -102,10 +101,6 @@ def test_append_time_holds_for_every_record() -> None:
     assert header.codec == 1
     assert crc_valid(batch, 0, header.size)
     assert [record.timestamp for record in read_records(batch, limit=100)] == [999, 999]
-    set_create_time(batch, 0, 30)
-    assert not read_header(batch).log_append_time
-    assert crc_valid(batch, 0, header.size)
-    assert [record.timestamp for record in read_records(batch, limit=100)] == [10, 30]
 
 
 def test_batches_are_walked_until_one_is_cut_off() -> None:
