@@ -76,9 +76,9 @@ def test_only_partitions_with_news_are_looked_at_and_the_waiter_is_told() -> Non
         session.served(key, more=False)
     woken: list[None] = []
     session.waiter = lambda: woken.append(None)
-    key: PartitionKey = ("t", 7)
-    session.notify(key)
-    assert list(session.dirty) == [key]
+    news: PartitionKey = ("t", 7)
+    session.notify(news)
+    assert list(session.dirty) == [news]
     assert len(woken) == 1
 
 

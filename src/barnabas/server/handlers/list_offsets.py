@@ -13,8 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from barnabas.log.errors import LogDamaged
-
-# TIMESTAMPS
+from barnabas.log.timestamps import by_max_timestamp, by_timestamp
 from barnabas.security.operations import Operation
 from barnabas.server.dispatch import Handler
 from barnabas.server.fetching import READ_COMMITTED
@@ -130,15 +129,13 @@ async def _find(
         return start, -1, -1 if epoch is None else epoch
     if timestamp in (LATEST_TIERED, EARLIEST_PENDING_UPLOAD):
         return NOTHING  # no tiered storage
-    if timestamp == MAX_TIMESTAMP:
-        found = await max_timestamp_offset(log, broker.executor)
-    else:
-        found = await offset_for_timestamp(log, timestamp, broker.executor)
+    search = by_max_timestamp(log) if timestamp == MAX_TIMESTAMP else by_timestamp(log, timestamp)
+    found = await broker.executor.run(search)
     if found is None or found.offset >= bound:
         if fresh:
             raise KafkaError(ErrorCode.OFFSET_NOT_AVAILABLE)
         return NOTHING
-    return found.offset, found.timestamp, found.epoch
+    return found.offset, found.timestamp, found.leader_epoch
 
 
 def _error(index: int, code: ErrorCode) -> ListOffsetsPartitionResponse:
