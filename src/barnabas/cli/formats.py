@@ -17,6 +17,7 @@ from typing import NamedTuple
 from barnabas.records.record import Headers, Record
 
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "\\": "\\"}
+_HEX = frozenset("0123456789abcdefABCDEF")
 _FIELDS = frozenset(
     {"topic", "partition", "offset", "timestamp", "timestamp_type", "key", "value", "headers"}
 )
@@ -53,10 +54,9 @@ def unescape(text: str) -> bytes:
         code = next(rest, "")
         if code == "x":
             digits = next(rest, "") + next(rest, "")
-            try:
-                out.append(int(digits, 16))
-            except ValueError:
-                raise ValueError(f"\\x needs two hex digits in {text!r}") from None
+            if len(digits) != 2 or not _HEX.issuperset(digits):
+                raise ValueError(f"\\x needs two hex digits in {text!r}")
+            out.append(int(digits, 16))
         elif code in _ESCAPES:
             out += _ESCAPES[code].encode()
         else:
