@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from barnabas.config import definitions, describe, topics
+from barnabas.config import describe, topics
 from barnabas.config.alter import key_of, validate_broker_configs
 from barnabas.config.broker import BrokerConfig
 from barnabas.config.groups import validate_client_metrics_configs, validate_group_configs
@@ -38,14 +38,9 @@ class NodeConfigSchema:
         return key is not None and key.type == "list"
 
     def default(self, resource_type: int, name: str) -> str | None:
-        """The value without any dynamic config."""
-        static = self._config().static
-        if resource_type == TOPIC:
-            for synonym, _ in definitions.TOPIC_SYNONYMS.get(name, ()):
-                if synonym in static:
-                    return static[synonym]
-        elif resource_type == BROKER and name in static:
-            return static[name]
+        """Kafka's own default, which APPEND and SUBTRACT begin with, or what is in the file."""
+        if resource_type == BROKER and name in self._config().static:
+            return self._config().static[name]
         key = key_of(resource_type, name)
         return None if key is None else key.default
 
@@ -61,5 +56,5 @@ class NodeConfigSchema:
             CreatableTopicConfigs(
                 entry.name, entry.value, entry.read_only, entry.source, entry.sensitive
             )
-            for entry in describe.describe_topic(config, topic)
+            for entry in describe.describe_created_topic(config, topic)
         ]

@@ -59,6 +59,7 @@ class HostedPartition:
         "log",
         "replica",
         "rules",
+        "syncs_each",
         "topic",
         "topic_id",
     )
@@ -77,6 +78,8 @@ class HostedPartition:
         self._watchers: dict[tuple[int, PartitionKey], Watcher] = {}
         self._validate_all = validate_all
         self.rules = produce_rules(log.config, validate_all=validate_all)
+        #: flush.messages=1: Kafka syncs before it answers, acks=1 too.
+        self.syncs_each = log.config.flush_messages <= 1
         log.on_progress = self.progress
 
     @property
@@ -104,6 +107,7 @@ class HostedPartition:
         """Adopt changed topic configs, from the next batch on."""
         self.log.update_config(config)
         self.rules = produce_rules(config, validate_all=self._validate_all)
+        self.syncs_each = config.flush_messages <= 1
 
     def lead(
         self,

@@ -158,11 +158,12 @@ def _fast(
         return None
     log = hosted.log
     wait_for = appended.end_offset
-    reached = hosted.replica.high_watermark if acks == ACKS_ALL else log.written_offset
+    committed = acks == ACKS_ALL or hosted.syncs_each
+    reached = hosted.replica.high_watermark if committed else log.written_offset
     if wait_for <= reached:
         return _fast_response(request, target, 0, appended, log.log_start_offset)
     waiter = FastAcknowledgement(request, target, appended, broker.coarse_ms + target.timeout_ms)
-    if acks == ACKS_ALL:
+    if committed:
         hosted.wait_committed(wait_for, waiter)
     else:
         hosted.wait_written(wait_for, waiter)
@@ -203,10 +204,11 @@ class PendingProduce:
             hosted, end = outcome.hosted, outcome.appended.end_offset
             if hosted is None or outcome.appended.error:
                 continue
-            if acks == ACKS_ALL and end > hosted.replica.high_watermark:
-                self._waiting += 1
-                hosted.wait_committed(end, _Part(self, outcome, deadline_ms))
-            elif acks == ACKS_LEADER and end > hosted.log.written_offset:
+            if acks == ACKS_ALL or hosted.syncs_each:
+                if end > hosted.replica.high_watermark:
+                    self._waiting += 1
+                    hosted.wait_committed(end, _Part(self, outcome, deadline_ms))
+            elif end > hosted.log.written_offset:
                 self._waiting += 1
                 hosted.wait_written(end, _Part(self, outcome, deadline_ms))
         return self._waiting > 0
