@@ -296,6 +296,27 @@ def test_many_connections_at_once(run: Runner) -> None:
     run(case)
 
 
+def test_protocol_without_room_loses_its_connection(run: Runner) -> None:
+    class Full(Recorder):
+        def get_buffer(self, sizehint: int) -> memoryview:
+            return super().get_buffer(sizehint)[:0]
+
+    async def case(server: Network, client: Network, host: str) -> None:
+        reported: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, c: reported.append(c))
+        far = Full()
+        listener = await server.listen(host, 0, far.itself)
+        near = Recorder()
+        await client.connect(host, listener.address[1], near.itself)
+        near.transport.write(b"no room")
+        await near.lost()
+        await far.lost()
+        assert isinstance(far.error, RuntimeError)
+        assert len(reported) == 1
+
+    run(case)
+
+
 def test_failing_protocol_loses_its_connection(run: Runner) -> None:
     class Failing(Recorder):
         def buffer_updated(self, nbytes: int) -> None:

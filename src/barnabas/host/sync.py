@@ -65,7 +65,8 @@ class GroupSync:
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
-        self._pool: ThreadPoolExecutor | None = None
+        # Made here, not when first needed: several threads may sync at once. It starts no thread.
+        self._pool = ThreadPoolExecutor(threads - 1, "barnabas-sync") if threads > 1 else None
         self._syncfs = load_syncfs()
 
     def sync(self, files: Sequence[HostFile]) -> None:
@@ -91,17 +92,14 @@ class GroupSync:
 
     def close(self) -> None:
         """End the threads; idempotent."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown()
+        if self._pool is not None:
+            self._pool.shutdown()
 
     def _sync_volume(self, files: list[HostFile]) -> OSError | None:
         if self._syncfs is not None and len(files) >= SYNCFS_MIN_FILES:
             return self._sync_whole_volume(self._syncfs, files)
-        if len(files) < PARALLEL_MIN_FILES or self._threads < 2:
+        if len(files) < PARALLEL_MIN_FILES or self._pool is None:
             return _sync_each(files)
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._threads - 1, "barnabas-sync")
         share = min(self._threads, len(files))
         rest = [self._pool.submit(_sync_each, files[i::share]) for i in range(1, share)]
         error = _sync_each(files[::share])  # this thread takes its part of the work

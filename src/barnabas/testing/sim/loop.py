@@ -327,7 +327,7 @@ class SimLoop(RefusingLoop):
 
     def _end_generator(self, generator: Any) -> None:
         if not self._closed:
-            self.create_task(generator.aclose())
+            self.call_soon(self.create_task, generator.aclose())
 
     def _check_closed(self) -> None:
         if self._closed:

@@ -25,7 +25,19 @@ class SimFailure(ExceptionGroup[Exception]):
 class SimWorld:
     """Everything of one simulated run. Same seed and plan, same run, same `trace_hash`.
 
-    `faults` None is a calm world; see `FaultPlan.swarm` for a rough one.
+    `faults` None is a calm world; see `FaultPlan.swarm` for a rough one. A test makes hosts,
+    spawns coroutines on them that use `host.ports`, and does to them what it likes::
+
+        world = SimWorld(seed, faults=FaultPlan.swarm(Random(seed)))
+
+        async def main() -> None:
+            server = world.host("server")
+            server.spawn(serve(server.ports))
+            await world.host("client").spawn(produce(world.host("client").ports, "server"))
+            server.power_loss()
+            server.spawn(serve(server.restart()))
+
+        world.run(main())
     """
 
     def __init__(self, seed: int, *, faults: FaultPlan | None = None) -> None:
