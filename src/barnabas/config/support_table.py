@@ -49,6 +49,12 @@ WORKS: Final = frozenset(
         "max.request.partition.size.limit",
         "message.max.bytes",
         "metadata.log.dir",
+        "metadata.log.max.record.bytes.between.snapshots",
+        "metadata.log.max.snapshot.interval.ms",
+        "metadata.log.segment.bytes",
+        "metadata.log.segment.ms",
+        "metadata.max.retention.bytes",
+        "metadata.max.retention.ms",
         "node.id",
         "num.partitions",
         "producer.id.expiration.check.interval.ms",
@@ -68,7 +74,6 @@ _QUOTAS = "quotas are not built yet."
 _TIERED = "it matters only with tiered storage, which is not built yet."
 _SECURITY = "it matters only on TLS and SASL listeners, which are not built yet."
 _METRICS = "metrics are kept in another way."
-_METADATA = "the metadata log is kept by fixed rules."
 _KERNEL = "the kernel sizes socket buffers better than a fixed number."
 _INTERNAL = "internal to Apache Kafka."
 
@@ -95,9 +100,7 @@ _QUIET: Final = (
     ("leader.replication.throttled.rate", _ALONE),
     ("follower.replication.throttled.rate", _ALONE),
     ("replica.alter.log.dirs.io.max.bytes.per.second", _ALONE),
-    ("metadata.log.max.", _METADATA),
-    ("metadata.log.segment.", _METADATA),
-    ("metadata.max.", _METADATA),
+    ("metadata.max.idle.interval.ms", "a quorum of one needs no record to show that it lives."),
     ("ssl.", _SECURITY),
     ("sasl.", _SECURITY),
     ("security.providers", _SECURITY),

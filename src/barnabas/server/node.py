@@ -7,8 +7,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
+from barnabas.config import support
 from barnabas.config.broker import BrokerConfig
 from barnabas.config.endpoints import Endpoint as ListenerConfig
+from barnabas.config.values import ConfigError
 from barnabas.log.directory import LogDirectory
 from barnabas.log.maintenance import Intervals, LogMaintenance
 from barnabas.log.manager import LogManager
@@ -16,6 +18,7 @@ from barnabas.metadata.controller.decision import ControllerSettings
 from barnabas.metadata.image.cluster import Endpoint
 from barnabas.ports import Ports, Timer
 from barnabas.replication.metadata_log import MetadataLog, MetadataLogSettings
+from barnabas.replication.snapshotter import SnapshotSettings
 from barnabas.security.authorizer import AllowAll, Authorizer
 from barnabas.security.principal import ANONYMOUS
 from barnabas.server.broker import Broker
@@ -104,6 +107,9 @@ class Node:
             config, settings, metadata, ports.clock, ports.random.bytes(16)
         )
         await metadata.start()
+        refused = support.dynamic_refusals(hosting.config)
+        if refused:
+            raise ConfigError(*refused)
         await hosting.set_strays_aside()
         self._broker = Broker(
             hosting,
@@ -171,6 +177,14 @@ class Node:
             bootstrap=bootstrap_of(home),
             default_min_isr=self.config.get_int("min.insync.replicas"),
             clean=home.clean,
+            segment_bytes=self.config.get_int("metadata.log.segment.bytes"),
+            segment_ms=self.config.get_int("metadata.log.segment.ms"),
+            snapshots=SnapshotSettings(
+                self.config.get_int("metadata.log.max.record.bytes.between.snapshots"),
+                self.config.get_int("metadata.log.max.snapshot.interval.ms"),
+                self.config.get_int("metadata.max.retention.bytes"),
+                self.config.get_int("metadata.max.retention.ms"),
+            ),
         )
         return MetadataLog(
             settings,
