@@ -185,6 +185,8 @@ def test_crash_before_and_after_an_operation() -> None:
             file.pread(1, 0)
         with pytest.raises(SimulatedCrash):
             disk.exists("/d")
+        with pytest.raises(SimulatedCrash):
+            disk.list_dir("/d")
         disk.kill()
         assert disk.open("/d/f").pread(9, 0) == (b"onetwo" if after else b"one")
 

@@ -404,6 +404,8 @@ class SimDisk:
             return None
 
     def _existing(self, path: str) -> int:
+        if self._dead:
+            raise SimulatedCrash
         number = self.model.find(path)
         if number is None:
             raise failure(errno.ENOENT, path)
