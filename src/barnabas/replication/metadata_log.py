@@ -188,6 +188,11 @@ class MetadataLog:
         """The quorum's epoch."""
         return self._driver.node.epoch
 
+    @property
+    def kraft_version(self) -> int:
+        """Finalised kraft.version: 1 when the log names the voters, else 0."""
+        return self._membership.kraft_version
+
     def subscribe(self, publisher: Publisher) -> None:
         """Call `publisher(old, new, delta)` for each committed change, in order, before the
         request that caused it is answered. Subscribe before `start`; a publisher must not raise.

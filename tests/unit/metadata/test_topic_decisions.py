@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -33,6 +34,7 @@ from tests.unit.metadata.cluster import (
     directory,
     image_of,
     partition,
+    replayed,
     settings,
     topic,
 )
@@ -220,8 +222,6 @@ def test_deletions_that_are_refused(states: list[DeleteTopicState], expected: An
 
 
 def test_deletion_can_be_switched_off() -> None:
-    from dataclasses import replace
-
     closed = replace(settings(), delete_topic_enable=False)
     with pytest.raises(KafkaError) as refused:
         delete_topics(three(), closed, DeleteTopicsRequest())
@@ -308,7 +308,7 @@ def test_records_of_an_old_level_carry_no_directories() -> None:
     image = image_of(r.TopicRecord("old", T2), level=16)
     old = broker(1)
     old.log_dirs = []
-    image = after(image, type(create_topics(image, settings(), CreateTopicsRequest()))([old], None))
+    image = replayed(image, [old])
     (result,), image = create(image, CreatableTopic("t", 1, 1))
     assert result.error_code == 0
     assert partition(image).directories == (uuids.ZERO,)
