@@ -12,6 +12,10 @@ class PipeClosed(Exception):
     """Whoever read our output is gone."""
 
 
+class Interrupted(Exception):
+    """Ctrl-C."""
+
+
 class LazyGroup(click.Group):
     """Commands by name: (module, what it does in one line). The module has the name's `command`."""
 
@@ -31,11 +35,14 @@ class LazyGroup(click.Group):
         return cast(click.Command, import_module(found[0]).command)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; click itself would take a broken pipe for a plain failure."""
+        """Run the command; click itself would take a broken pipe for a plain failure, and would
+        print a line when it is interrupted."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
             raise PipeClosed from None
+        except KeyboardInterrupt:
+            raise Interrupted from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands in the help without importing them."""

@@ -10,7 +10,7 @@ import click
 
 from barnabas import __version__
 from barnabas.cli.exits import MEANINGS, Exit, Failure
-from barnabas.cli.lazy import LazyGroup, PipeClosed
+from barnabas.cli.lazy import Interrupted, LazyGroup, PipeClosed
 from barnabas.cli.options import examples
 
 _COMMANDS = {
@@ -82,7 +82,7 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, Interrupted, KeyboardInterrupt):
         return Exit.INTERRUPTED
     except PipeClosed:
         return Exit.BROKEN_PIPE
