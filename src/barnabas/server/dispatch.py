@@ -6,10 +6,13 @@ message and return a message, or a coroutine that will.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
+from functools import partial
+from importlib import import_module
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
+from barnabas.server.handlers import DECODED, RAW
 from barnabas.server.request import Payload, Request
 from barnabas.wire import codec
 from barnabas.wire.apis import API, Api
@@ -22,7 +25,6 @@ if TYPE_CHECKING:
 _CORRELATION = Struct(">i")
 API_VERSIONS = 18
 
-RawHandler = Callable[["Broker", Request], Payload | None]
 MessageHandler = Callable[["Broker", Request, Any], Message | Coroutine[Any, Any, Message]]
 
 
@@ -34,19 +36,6 @@ class Entry:
     def __init__(self, handle: Callable[[Request], Payload | None], flexible: bool) -> None:
         self.handle = handle
         self.flexible = flexible
-
-
-class Handler:
-    """A handler file's registration: the API it serves and how."""
-
-    __slots__ = ("api_key", "message", "raw")
-
-    def __init__(
-        self, api_key: int, *, message: MessageHandler | None = None, raw: RawHandler | None = None
-    ) -> None:
-        self.api_key = api_key
-        self.message = message
-        self.raw = raw
 
 
 def response_header(request: Request, flexible: bool) -> bytearray:
@@ -64,30 +53,34 @@ def encode_response(request: Request, message: Message, flexible: bool) -> bytea
     return out
 
 
-def build_table(
-    broker: Broker, handlers: Iterable[Handler], *, controller: bool
-) -> dict[tuple[int, int], Entry]:
+def build_table(broker: Broker, *, controller: bool) -> dict[tuple[int, int], Entry]:
     """All versions of all APIs that a listener serves."""
     table: dict[tuple[int, int], Entry] = {}
-    for handler in handlers:
-        api = API[handler.api_key]
+    for key in sorted(RAW | DECODED):
+        api = API[key]
         if not (api.on_controller if controller else api.on_broker):
             continue
         for version in range(api.min_version, api.max_version + 1):
-            flexible = version >= api.flexible
-            if handler.raw is not None:
-                entry = Entry(_raw_entry(broker, handler.raw), flexible)
-            else:
-                assert handler.message is not None
-                entry = Entry(_message_entry(broker, api, handler.message, flexible), flexible)
-            table[(api.key, version)] = entry
+            table[(key, version)] = _lazy_entry(broker, api, version >= api.flexible)
     return table
 
 
-def _raw_entry(broker: Broker, handler: RawHandler) -> Callable[[Request], Payload | None]:
-    def handle(request: Request) -> Payload | None:
-        return handler(broker, request)
+def _lazy_entry(broker: Broker, api: Api, flexible: bool) -> Entry:
+    """An entry whose handler is imported at its first request."""
 
+    def first(request: Request) -> Payload | None:
+        if api.key in RAW:
+            entry.handle = partial(_load(RAW[api.key]), broker)
+        else:
+            entry.handle = _message_entry(broker, api, _load(DECODED[api.key]), flexible)
+        return entry.handle(request)
+
+    entry = Entry(first, flexible)
+    return entry
+
+
+def _load(name: str) -> Callable[..., Any]:
+    handle: Callable[..., Any] = import_module(f"barnabas.server.handlers.{name}").handle
     return handle
 
 

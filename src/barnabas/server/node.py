@@ -25,7 +25,6 @@ from barnabas.server.broker import Broker
 from barnabas.server.config_schema import NodeConfigSchema
 from barnabas.server.directories import Directories, bootstrap_of, open_directories
 from barnabas.server.dispatch import build_table, unsupported_api_versions
-from barnabas.server.handlers import HANDLERS
 from barnabas.server.hosting import Hosting
 from barnabas.server.limits import SWEEP_INTERVAL_MS
 from barnabas.server.listener import ListenerContext
@@ -216,7 +215,7 @@ class Node:
             controller = endpoint.name in config.controller_listener_names
             context = ListenerContext(
                 endpoint.name,
-                build_table(broker, HANDLERS, controller=controller),
+                build_table(broker, controller=controller),
                 unsupported,
                 controller=controller,
                 principal=ANONYMOUS,

@@ -11,7 +11,6 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from barnabas.metadata.features import supported_features
-from barnabas.server.dispatch import Handler
 from barnabas.wire.apis import API
 from barnabas.wire.errors import ErrorCode
 from barnabas.wire.messages.api_versions_request import ApiVersionsRequest
@@ -55,6 +54,3 @@ def handle(broker: Broker, request: Request, message: ApiVersionsRequest) -> Api
             if level > 0
         ],
     )
-
-
-HANDLER: Final = Handler(18, message=handle)

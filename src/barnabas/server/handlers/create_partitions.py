@@ -6,11 +6,10 @@ INVALID_REPLICA_ASSIGNMENT, INVALID_REQUEST, TOPIC_AUTHORIZATION_FAILED.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from barnabas.metadata.controller.partitions import create_partitions
 from barnabas.security.operations import Operation
-from barnabas.server.dispatch import Handler
 from barnabas.wire.errors import ErrorCode, KafkaError
 from barnabas.wire.messages.create_partitions_request import CreatePartitionsRequest
 from barnabas.wire.messages.create_partitions_response import (
@@ -49,6 +48,3 @@ async def handle(
         for name in sorted(denied)
     ]
     return response
-
-
-HANDLER: Final = Handler(37, message=handle)

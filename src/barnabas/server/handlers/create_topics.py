@@ -8,11 +8,10 @@ INVALID_REQUEST, TOPIC_AUTHORIZATION_FAILED, POLICY_VIOLATION.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from barnabas.metadata.controller.topics import create_topics
 from barnabas.security.operations import Operation
-from barnabas.server.dispatch import Handler
 from barnabas.wire.errors import ErrorCode, KafkaError
 from barnabas.wire.messages.create_topics_request import CreateTopicsRequest
 from barnabas.wire.messages.create_topics_response import (
@@ -65,6 +64,3 @@ async def handle(
             result.replication_factor = -1
     response.topics += refused
     return response
-
-
-HANDLER: Final = Handler(19, message=handle)

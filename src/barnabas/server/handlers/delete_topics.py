@@ -6,11 +6,10 @@ TOPIC_AUTHORIZATION_FAILED, TOPIC_DELETION_DISABLED, INVALID_REQUEST.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from barnabas.metadata.controller.topic_deletion import delete_topics
 from barnabas.security.operations import Operation
-from barnabas.server.dispatch import Handler
 from barnabas.wire import uuids
 from barnabas.wire.errors import ErrorCode, KafkaError
 from barnabas.wire.messages.delete_topics_request import DeleteTopicsRequest, DeleteTopicState
@@ -76,6 +75,3 @@ def _refusal(name: str | None, topic_id: bytes) -> DeletableTopicResult:
     return DeletableTopicResult(
         name, topic_id, ErrorCode.TOPIC_AUTHORIZATION_FAILED, "Authorization failed."
     )
-
-
-HANDLER: Final = Handler(20, message=handle)

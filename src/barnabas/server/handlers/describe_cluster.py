@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from barnabas.security.operations import Operation, ResourceType
 from barnabas.server.authorization import CLUSTER_NAME, NOT_REQUESTED
-from barnabas.server.dispatch import Handler
 from barnabas.wire.errors import ErrorCode
 from barnabas.wire.messages.describe_cluster_request import DescribeClusterRequest
 from barnabas.wire.messages.describe_cluster_response import (
@@ -68,6 +67,3 @@ def handle(
 
 def _refuse(code: ErrorCode, wanted: int, text: str) -> DescribeClusterResponse:
     return DescribeClusterResponse(error_code=code, error_message=text, endpoint_type=wanted)
-
-
-HANDLER: Final = Handler(60, message=handle)

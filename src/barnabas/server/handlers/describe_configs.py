@@ -8,14 +8,13 @@ CLUSTER_AUTHORIZATION_FAILED. Documentation is null: Kafka's texts are its own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from barnabas.config import describe
 from barnabas.metadata.controller.topic_names import check_topic_name
 from barnabas.metadata.image.configs import BROKER, CLIENT_METRICS, GROUP, TOPIC
 from barnabas.security.operations import Operation
 from barnabas.server.config_access import refusal
-from barnabas.server.dispatch import Handler
 from barnabas.wire.errors import ErrorCode, KafkaError
 from barnabas.wire.messages.describe_configs_request import (
     DescribeConfigsRequest,
@@ -94,6 +93,3 @@ def _result(entry: describe.Entry, include_synonyms: bool) -> DescribeConfigsRes
         entry.type_id,
         None,
     )
-
-
-HANDLER: Final = Handler(32, message=handle)

@@ -7,11 +7,10 @@ LEADER_NOT_AVAILABLE, LISTENER_NOT_FOUND.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from barnabas.metadata.image.topics import Topic
 from barnabas.security.operations import Operation, ResourceType
-from barnabas.server.dispatch import Handler
 from barnabas.server.topics import INTERNAL_TOPICS, leader_or_error, unknown_topic
 from barnabas.wire.errors import ErrorCode
 from barnabas.wire.messages.describe_topic_partitions_request import (
@@ -129,6 +128,3 @@ def _partition(
         list(partition.last_known_elr),
         broker.offline_replicas(topic.name, number, partition),
     )
-
-
-HANDLER: Final = Handler(75, message=handle)

@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from barnabas.security.operations import Operation
-from barnabas.server.dispatch import Handler
 from barnabas.server.fetch_response import FetchResult, encode
 from barnabas.server.fetch_sessions import (
     FINAL_EPOCH,
@@ -133,6 +132,3 @@ def _refuse_follower(request: Request, message: FetchRequest) -> Payload:
         for wanted in topic.partitions
     ]
     return encode(request.api_version, request.correlation_id, NO_SESSION, ErrorCode.NONE, results)
-
-
-HANDLER: Final = Handler(1, raw=handle)

@@ -7,12 +7,11 @@ POLICY_VIOLATION.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from barnabas.metadata.controller.configs import incremental_alter_configs
 from barnabas.security.operations import Operation
 from barnabas.server.config_access import refusal
-from barnabas.server.dispatch import Handler
 from barnabas.wire.errors import KafkaError
 from barnabas.wire.messages.incremental_alter_configs_request import (
     IncrementalAlterConfigsRequest,
@@ -68,6 +67,3 @@ async def handle(
         )
     response.responses += refused
     return response
-
-
-HANDLER: Final = Handler(44, message=handle)

@@ -8,10 +8,9 @@ ids, whose coordinator is not built (FindCoordinator is not listed, so clients d
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from barnabas.security.operations import Operation
-from barnabas.server.dispatch import Handler
 from barnabas.wire.errors import ErrorCode, KafkaError
 from barnabas.wire.messages.init_producer_id_request import InitProducerIdRequest
 from barnabas.wire.messages.init_producer_id_response import InitProducerIdResponse
@@ -42,6 +41,3 @@ async def handle(
 
 def _refuse(code: ErrorCode) -> InitProducerIdResponse:
     return InitProducerIdResponse(error_code=code, producer_id=-1, producer_epoch=-1)
-
-
-HANDLER: Final = Handler(22, message=handle)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 from barnabas.log.errors import LogDamaged
 from barnabas.log.timestamps import by_max_timestamp, by_timestamp
 from barnabas.security.operations import Operation
-from barnabas.server.dispatch import Handler
 from barnabas.server.fetching import READ_COMMITTED
 from barnabas.server.partitions import HostedPartition
 from barnabas.wire.errors import ErrorCode, KafkaError
@@ -140,6 +139,3 @@ async def _find(
 
 def _error(index: int, code: ErrorCode) -> ListOffsetsPartitionResponse:
     return ListOffsetsPartitionResponse(index, code)
-
-
-HANDLER: Final = Handler(2, message=handle)

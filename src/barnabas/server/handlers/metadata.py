@@ -9,12 +9,11 @@ also for a missing listener) or LISTENER_NOT_FOUND.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from barnabas.metadata.image.topics import Topic
 from barnabas.security.operations import Operation, ResourceType
 from barnabas.server.authorization import CLUSTER_NAME, NOT_REQUESTED
-from barnabas.server.dispatch import Handler
 from barnabas.server.topics import INTERNAL_TOPICS, leader_or_error, unknown_topic
 from barnabas.wire import uuids
 from barnabas.wire.errors import ErrorCode
@@ -161,6 +160,3 @@ def _topic(broker: Broker, request: Request, topic: Topic) -> MetadataResponseTo
     return MetadataResponseTopic(
         ErrorCode.NONE, topic.name, topic.id, topic.name in INTERNAL_TOPICS, partitions
     )
-
-
-HANDLER: Final = Handler(3, message=handle)

@@ -6,10 +6,9 @@ KAFKA_STORAGE_ERROR, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, TOPIC_AUTHORIZAT
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from barnabas.security.operations import Operation
-from barnabas.server.dispatch import Handler
 from barnabas.wire.errors import ErrorCode
 from barnabas.wire.messages.offset_for_leader_epoch_request import (
     OffsetForLeaderEpochRequest,
@@ -53,6 +52,3 @@ async def _end(broker: Broker, topic: str, wanted: OffsetForLeaderPartition) -> 
         return EpochEndOffset(error, wanted.partition)
     epoch, end = hosted.log.epochs.end_offset_for(wanted.leader_epoch, hosted.log.end_offset)
     return EpochEndOffset(ErrorCode.NONE, wanted.partition, epoch, end)
-
-
-HANDLER: Final = Handler(23, message=handle)

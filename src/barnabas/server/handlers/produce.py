@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from barnabas.ports import Buffer
 from barnabas.security.operations import Operation
 from barnabas.server.append import Appended, append_batch, check_batch_off_loop
-from barnabas.server.dispatch import Handler, encode_response
+from barnabas.server.dispatch import encode_response
 from barnabas.server.partitions import HostedPartition
 from barnabas.server.topics import INTERNAL_TOPICS
 from barnabas.wire import codec
@@ -416,6 +416,3 @@ def _remember(request: Request, message: ProduceRequest, outcome: Outcome) -> No
     if len(targets) >= TARGETS_MAX:
         targets.clear()
     targets[key] = ProduceTarget(hosted, message.acks, message.timeout_ms, where)
-
-
-HANDLER: Final = Handler(0, raw=handle)
