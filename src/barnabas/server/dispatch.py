@@ -80,7 +80,7 @@ def _lazy_entry(broker: Broker, api: Api, flexible: bool) -> Entry:
 
 
 def _load(name: str) -> Callable[..., Any]:
-    handle: Callable[..., Any] = import_module(f"barnabas.server.handlers.{name}").handle
+    handle: Callable[..., Any] = import_module(name).handle
     return handle
 
 

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 from typing import Final
 
-#: Everything that a node serves, by API key: the module in this package. What is not built is not
+#: Everything that a node serves, by API key: the module. What is not built is not
 #: listed. A raw handler reads the frame itself; the others get a decoded message.
-RAW: Final = {0: "produce", 1: "fetch"}
+RAW: Final = {
+    0: "barnabas.server.handlers.produce",
+    1: "barnabas.server.handlers.fetch",
+}
 DECODED: Final = {
-    2: "list_offsets",
-    3: "metadata",
-    18: "api_versions",
-    19: "create_topics",
-    20: "delete_topics",
-    22: "init_producer_id",
-    23: "offset_for_leader_epoch",
-    32: "describe_configs",
-    33: "alter_configs",
-    37: "create_partitions",
-    44: "incremental_alter_configs",
-    60: "describe_cluster",
-    75: "describe_topic_partitions",
+    2: "barnabas.server.handlers.list_offsets",
+    3: "barnabas.server.handlers.metadata",
+    18: "barnabas.server.handlers.api_versions",
+    19: "barnabas.server.handlers.create_topics",
+    20: "barnabas.server.handlers.delete_topics",
+    22: "barnabas.server.handlers.init_producer_id",
+    23: "barnabas.server.handlers.offset_for_leader_epoch",
+    32: "barnabas.server.handlers.describe_configs",
+    33: "barnabas.server.handlers.alter_configs",
+    37: "barnabas.server.handlers.create_partitions",
+    44: "barnabas.server.handlers.incremental_alter_configs",
+    60: "barnabas.server.handlers.describe_cluster",
+    75: "barnabas.server.handlers.describe_topic_partitions",
 }

@@ -1,0 +1,83 @@
+"""What the connections of a node may hold together: frames on their way in, answers on their way out.
+
+Frames: one connection costs what has arrived (`connection.py`), all of them together a budget. A
+frame that would go beyond it waits: its connection is not read until others have finished. One
+waiting frame at a time may pass nevertheless, so that the largest honest frame always gets through,
+and while somebody waits, who holds memory without making progress is closed.
+
+Answers: a client that does not read keeps its answer in memory. The more of that there is, the less
+the next Fetch is given.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from barnabas.server.limits import FETCH_LEAST_BYTES, FETCH_RESPONSE_BYTES, UNSENT_BYTES
+
+
+class Reader(Protocol):
+    """A connection whose frame wants memory."""
+
+    @property
+    def wanted(self) -> int:
+        """Bytes that it needs to go on."""
+
+    def granted(self) -> None:
+        """Take them and go on."""
+
+
+class MemoryBudget:
+    """Counts the bytes of unfinished and waiting frames, and of answers that clients do not take."""
+
+    __slots__ = ("_overdrawn", "_waiting", "limit", "unsent", "used")
+
+    def __init__(self, limit: int) -> None:
+        self.limit: Final = limit
+        #: Bytes of frames that are incomplete or wait for their turn.
+        self.used = 0
+        #: Bytes of answers queued at clients that do not read.
+        self.unsent = 0
+        self._waiting: dict[Reader, None] = {}
+        self._overdrawn: Reader | None = None
+
+    @property
+    def tight(self) -> bool:
+        """Whether the budget for frames is spent."""
+        return self.used > self.limit
+
+    @property
+    def contended(self) -> bool:
+        """Whether a frame has to wait, or passes beyond the budget."""
+        return bool(self._waiting) or self._overdrawn is not None
+
+    def may_grow(self, reader: Reader, more: int) -> bool:
+        """Whether `reader` may allocate `more` bytes now; if not, it is told when it may."""
+        if reader is self._overdrawn or (not self._waiting and self.used + more <= self.limit):
+            return True
+        if self._overdrawn is None and not self._waiting:
+            self._overdrawn = reader
+            return True
+        self._waiting[reader] = None
+        return False
+
+    def give_up(self, reader: Reader) -> None:
+        """The reader's frame is complete or its connection gone: it waits for nothing."""
+        self._waiting.pop(reader, None)
+        if self._overdrawn is reader:
+            self._overdrawn = None
+        self._grant()
+
+    def _grant(self) -> None:
+        while self._waiting:
+            reader = next(iter(self._waiting))
+            if self.used + reader.wanted > self.limit:
+                if self._overdrawn is not None:
+                    return
+                self._overdrawn = reader
+            del self._waiting[reader]
+            reader.granted()
+
+    def fetch_bytes(self) -> int:
+        """The most that the next Fetch response may hold."""
+        return min(FETCH_RESPONSE_BYTES, max(FETCH_LEAST_BYTES, UNSENT_BYTES - self.unsent))
