@@ -65,6 +65,8 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         absent("a Java runtime")
     with target(tmp_path_factory.mktemp("node")) as running:
         yield running
+    faults = [line for line in running.log_text().splitlines() if "a bug of ours" in line]
+    assert not faults, running.log_tail()
 
 
 @pytest.fixture(scope="module")

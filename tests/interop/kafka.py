@@ -204,11 +204,15 @@ class Node(ABC):
             process.send_signal(signal.SIGKILL)
             process.wait()
 
+    def log_text(self) -> str:
+        """What the process printed so far, over all its starts."""
+        with contextlib.suppress(FileNotFoundError):
+            return self.log_path.read_text(errors="replace")
+        return ""
+
     def log_tail(self, lines: int = 40) -> str:
         """The end of what the process printed."""
-        with contextlib.suppress(FileNotFoundError):
-            return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
-        return ""
+        return "\n".join(self.log_text().splitlines()[-lines:])
 
     def resident_bytes(self) -> int:
         """Resident memory of the process and its children, now."""
@@ -267,9 +271,8 @@ class BarnabasProcess(Node):
             for name, value in self.settings.items()
             for part in ("--override", f"{name}={value}")
         ]
-        return [
-            str(program), "start", "--data", str(self.data), "--port", str(self.port), *overrides
-        ]  # fmt: skip
+        where = ["--data", str(self.data), "--host", HOST, "--port", str(self.port)]
+        return [str(program), "start", *where, *overrides]
 
 
 class KafkaProcess(Node):
