@@ -6,7 +6,6 @@ Structure travels in `extra`: `log.warning("directory offline", extra={"path": .
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from datetime import UTC, datetime
@@ -49,6 +48,8 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The event as a line."""
+        import json  # a node that logs for people never needs it
+
         moment = datetime.fromtimestamp(record.created, UTC)
         event: dict[str, object] = {
             "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),

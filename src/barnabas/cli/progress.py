@@ -17,14 +17,17 @@ PATIENCE_MS = 1000
 class ProgressBar:
     """Shows itself once the work has taken a second, if stderr is a terminal; else does nothing.
 
-    `total` may be None: then it shows what was done so far. Use it as a context manager.
+    `total` may be None: then it shows what was done so far. `hidden` when the terminal is busy with
+    the data itself. Use it as a context manager.
     """
 
-    def __init__(self, title: str, total: int | None, clock: Clock, *, as_bytes: bool) -> None:
+    def __init__(
+        self, title: str, total: int | None, clock: Clock, *, as_bytes: bool, hidden: bool
+    ) -> None:
         self._title = title
         self._total = total
         self._as_bytes = as_bytes
-        self._wanted = sys.stderr.isatty()
+        self._wanted = sys.stderr.isatty() and not hidden
         self._clock = clock
         self._begun = clock.monotonic_ms()
         self._done = 0

@@ -132,7 +132,8 @@ class Job:
         async with Fetcher(cluster, config) as fetcher:
             wanted = {n: o for n, o in starts.items() if self._follow or o < ends[n]}
             await fetcher.assign(wanted)
-            with ProgressBar(f"from {self._topic}", total, clock, as_bytes=False) as bar:
+            title, busy = f"from {self._topic}", sys.stdout.isatty()
+            with ProgressBar(title, total, clock, as_bytes=False, hidden=busy) as bar:
                 await self._loop(fetcher, {} if self._follow else ends, bar)
         self.took_ms = clock.monotonic_ms() - begun
 

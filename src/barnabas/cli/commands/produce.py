@@ -212,7 +212,8 @@ class Job:
     async def _read(self, producer: Producer, clock: Clock) -> BadInput | None:
         """Send what can be sent; what came before a bad record is delivered all the same."""
         fd = sys.stdin.fileno()
-        with ProgressBar(f"to {self._topic}", stdin.size(fd), clock, as_bytes=True) as bar:
+        title, typed = f"to {self._topic}", sys.stdin.isatty()
+        with ProgressBar(title, stdin.size(fd), clock, as_bytes=True, hidden=typed) as bar:
             try:
                 async for pieces in self._pieces(fd, clock, bar):
                     await self._send(producer, self._reader(pieces))

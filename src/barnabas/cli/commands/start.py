@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import json
 import logging
 import os
 from typing import TYPE_CHECKING, Any
@@ -178,6 +177,8 @@ def _screen(node: Node, config: BrokerConfig, log_format: str) -> str:
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     directories = ", ".join(config.log_dirs)
     if log_format == "json":
+        import json
+
         facts = {
             "event": "started",
             "version": __version__,

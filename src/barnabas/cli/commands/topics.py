@@ -118,10 +118,11 @@ def _summary(state: TopicState) -> dict[str, object]:
 @command.command(
     epilog=examples(
         "barnabas topics describe orders",
+        "barnabas topics describe              # all of them",
         "barnabas topics describe orders flights --offsets -o json",
     )
 )
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--offsets", is_flag=True, help="Show where each partition starts and ends.")
 @bootstrap_option
 @output_option
@@ -129,7 +130,8 @@ def describe(names: tuple[str, ...], offsets: bool, bootstrap: str, output: str)
     """Show partitions, leaders, replicas and changed configs of topics."""
 
     async def work(cluster: Cluster) -> list[dict[str, Any]]:
-        return [await _describe(cluster, name, offsets) for name in names]
+        wanted = names or [t.name for t in await Admin(cluster).topics() if not t.internal]
+        return [await _describe(cluster, name, offsets) for name in wanted]
 
     topics = with_cluster(bootstrap, work)
     if output != "table":
@@ -250,10 +252,17 @@ def _without(failures: Failures, code: ErrorCode) -> Failures:
 
 
 def _finish(failures: Failures, names: Sequence[str], verb: str) -> None:
-    """Say what was done, then fail with the first error if there is one."""
+    """Say what was done and what was not; the exit code is that of the first failure."""
     for name in names:
         if name not in failures:
             note(f"{name}: {verb}")
-    for name, error in failures.items():
-        told = KafkaError(error.code, f"{name}: {error.message or 'refused'}")
-        raise explain(told) or told
+    told = [_told(name, error) for name, error in failures.items()]
+    for failure in told[1:]:
+        note(failure.message)
+    if told:
+        raise told[0]
+
+
+def _told(name: str, error: KafkaError) -> Failure:
+    named = KafkaError(error.code, f"{name}: {error.message or 'refused'}")
+    return explain(named) or Failure(str(named))
