@@ -449,7 +449,10 @@ class MetadataLog:
         return future
 
     def _fail_waiting(self, error: BaseException) -> None:
-        failure = error if isinstance(error, KafkaError) else StorageError(str(error))
+        failure = error
+        if not isinstance(error, KafkaError):
+            failure = StorageError(f"the metadata log failed: {error}")
+            failure.__cause__ = error
         waiting: list[asyncio.Future[Any] | None] = [commit.done for commit in self._waiting]
         self._waiting.clear()
         for future in (*waiting, self._activated):

@@ -123,7 +123,10 @@ class SnapshotWriter:
             self._timestamps.pop(snapshot, None)
         log = self._log
         oldest = next(s.id for s in self.snapshots if s.id.offset > 0)
-        log.log_start_offset = max(log.log_start_offset, oldest.offset)
+        # Not beyond the recovery point: the writer may still have to sync the files of a segment
+        # that was rolled a moment ago. What is left now goes next time.
+        start = min(oldest.offset, log.recovery_point)
+        log.log_start_offset = max(log.log_start_offset, start)
         deletion, _ = delete_old_segments(log, now, log.high_watermark)
 
         def remove() -> None:
