@@ -23,8 +23,8 @@ from barnabas.metadata.record_types import (
     FeatureLevelRecord,
 )
 from barnabas.metadata.snapshot import read_snapshot, write_snapshot
-from barnabas.ports import Buffer
 from barnabas.wire.message import Message
+from barnabas.wire.primitives import Buffer
 
 BOOTSTRAP_TRANSACTION = "Bootstrap records"
 FAILOVER = "Controller failover"

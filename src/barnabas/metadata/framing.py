@@ -23,11 +23,10 @@ from barnabas.metadata.record_types import (
     PartitionRecord,
     RegisterBrokerRecord,
 )
-from barnabas.ports import Buffer
 from barnabas.wire.codec import reader, writer
 from barnabas.wire.errors import ProtocolError
 from barnabas.wire.message import Message
-from barnabas.wire.primitives import read_uvarint, write_uvarint
+from barnabas.wire.primitives import Buffer, read_uvarint, write_uvarint
 
 FRAME_VERSION = 1
 """0 was a preview format that no release reads any more."""

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from barnabas.metadata.errors import MetadataError
 from barnabas.metadata.framing import decode_record, encode_records
-from barnabas.ports import Buffer
 from barnabas.records.batch import BatchHeader, crc_valid, iter_batches
 from barnabas.records.builder import build_batch
 from barnabas.records.control import ControlType, build_control, read_control
@@ -24,6 +23,7 @@ from barnabas.wire.messages.kraft_version_record import KRaftVersionRecord
 from barnabas.wire.messages.snapshot_footer_record import SnapshotFooterRecord
 from barnabas.wire.messages.snapshot_header_record import SnapshotHeaderRecord
 from barnabas.wire.messages.voters_record import VotersRecord
+from barnabas.wire.primitives import Buffer
 
 RECORDS_PER_BATCH = 1024
 """As Kafka's snapshot writer. A record stays far below the 8 KiB that make a batch of 8 MiB."""
