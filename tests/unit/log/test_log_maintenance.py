@@ -1,0 +1,383 @@
+"""Retention, checkpoints, truncation, creation and deletion (facts: log-format 7, 12, 15)."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from barnabas.config.log_config import LogConfig
+from barnabas.log.directory import LogDirectory
+from barnabas.log.errors import StorageError
+from barnabas.log.log import Log
+from barnabas.log.retention import raise_log_start
+from barnabas.testing.sim import CrashLimits, DiskFault, SimDisk, enumerate_crashes
+from barnabas.testing.sim.history import History
+from barnabas.wire.errors import ErrorCode, KafkaError
+from tests.unit.log.rebuild_oracle import check_partition, dump, read_bytes
+from tests.unit.log.world import TOPIC_ID, World, append, batch, fetch, read_all
+
+PATH = "/logs/t-0"
+NOW = 1_700_000_000_000
+SIZE = len(batch(0, [b"v" * 100]))
+
+
+def ignore(*_: object) -> None:
+    """Whatever comes back."""
+
+
+def world(batches: int = 6, **config: object) -> tuple[World, Log]:
+    """A log of segments with two batches each, one record a batch."""
+    settings: dict[str, object] = {"segment_bytes": 2 * SIZE, "retention_ms": -1} | config
+    w = World(SimDisk(), LogConfig(**settings), now=NOW)  # type: ignore[arg-type]
+    log = w.open()
+    for at in range(batches):
+        append(log, [b"v" * 100], timestamp=NOW + at, epoch=at)
+    w.settle()
+    log.high_watermark = log.end_offset
+    return w, log
+
+
+def retain(w: World, log: Log) -> None:
+    """One run."""
+    w.maintenance.retain(log)
+    w.settle()
+
+
+def names(w: World) -> list[str]:
+    """Files of the partition."""
+    return w.disk.list_dir(PATH)
+
+
+def test_retention_by_size_takes_whole_segments_from_the_start() -> None:
+    w, log = world(retention_bytes=3 * SIZE)
+    retain(w, log)
+    assert log.bases == [2, 4]
+    assert log.log_start_offset == 2
+    assert log.epochs.entries() == [(2, 2), (3, 3), (4, 4), (5, 5)]
+    assert f"{0:020d}.log.deleted" in names(w)
+    assert f"{2:020d}.snapshot" in names(w)
+    w.advance(59999)
+    assert f"{0:020d}.log.deleted" in names(w)
+    w.advance(1)
+    assert not [name for name in names(w) if name.endswith(".deleted")]
+
+
+def test_retention_by_time_rolls_and_takes_the_active_segment() -> None:
+    w, log = world(retention_ms=1000)
+    w.clock.now = NOW + 1003
+    retain(w, log)
+    assert log.bases == [2, 4], "2 and 3 are younger than a second and a bit"
+    w.clock.now = NOW + 1006
+    retain(w, log)
+    assert log.bases == [6]
+    assert (log.log_start_offset, log.end_offset) == (6, 6)
+    retain(w, log)
+    assert log.bases == [6]
+    append(log, [b"x"])
+    w.stop()
+    assert World(w.disk, w.config).open(create=False).log_start_offset == 6
+
+
+def test_retention_by_time_uses_the_file_date_without_timestamps() -> None:
+    w, log = world(0, retention_ms=1000)
+    for _ in range(4):
+        append(log, [b"v" * 100], timestamp=-1)
+    w.settle()
+    log.high_watermark = 4
+    for segment in log.segments:
+        w.disk.set_modified_ms(segment.path + ".log", NOW)
+    w.clock.now = NOW + 1000
+    retain(w, log)
+    assert log.bases == [0, 2]
+    w.clock.now = NOW + 1001
+    w.disk.set_modified_ms(log.segments[1].path + ".log", NOW + 5)
+    retain(w, log)
+    assert log.bases == [2]
+
+
+def test_retention_stops_at_the_high_watermark() -> None:
+    w, log = world(retention_bytes=0)
+    log.high_watermark = 3
+    retain(w, log)
+    assert log.bases == [2, 4]
+
+
+def test_retention_below_a_raised_log_start_whatever_the_policy() -> None:
+    w, log = world(cleanup_policy=frozenset({"compact"}), retention_bytes=0)
+    retain(w, log)
+    assert log.bases == [0, 2, 4]
+    assert raise_log_start(log, 3)
+    assert not raise_log_start(log, 2)
+    retain(w, log)
+    assert (log.bases, log.log_start_offset) == ([2, 4], 3)
+
+
+def test_retention_run_opens_logs_that_nobody_used() -> None:
+    w, _ = world(retention_bytes=3 * SIZE)
+    w.stop()
+    again = World(w.disk, w.config, now=NOW)
+    again.maintenance.start()
+    again.advance(29999)
+    assert again.manager.logs == {}
+    again.advance(1)
+    assert again.manager.logs["t", 0].bases == [2, 4]
+
+
+def test_reader_of_a_deleted_segment_gets_to_its_end() -> None:
+    w, log = world(retention_bytes=0)
+    file = log.pool.pin(f"{PATH}/{0:020d}.log")
+    retain(w, log)
+    w.advance(60000)
+    assert len(file.pread(1000, 0)) == 2 * SIZE
+    log.pool.unpin([f"{PATH}/{0:020d}.log"])
+
+
+def test_checkpoints_are_written_by_their_timers() -> None:
+    w, log = world()
+    w.maintenance.start()
+    append(log, [b"x"])
+    log.high_watermark = 3
+    w.advance(5000)
+    assert read_bytes(w.disk, "/logs/replication-offset-checkpoint") == b"0\n1\nt 0 3\n"
+    assert not w.disk.exists("/logs/recovery-point-offset-checkpoint")
+    raise_log_start(log, 1)
+    w.advance(55000)
+    assert read_bytes(w.disk, "/logs/recovery-point-offset-checkpoint") == b"0\n1\nt 0 7\n"
+    assert read_bytes(w.disk, "/logs/log-start-offset-checkpoint") == b"0\n1\nt 0 1\n"
+
+
+def test_unopened_logs_keep_their_checkpoints() -> None:
+    w, _ = world()
+    before = read_all(w.open())
+    w.stop()
+    again = World(w.disk, w.config)
+    again.stop()
+    assert read_bytes(w.disk, "/logs/recovery-point-offset-checkpoint") == b"0\n1\nt 0 6\n"
+    assert read_all(World(w.disk, w.config).open(create=False)) == before
+
+
+def test_after_a_crash_all_logs_are_recovered_before_a_stop_counts_as_clean() -> None:
+    w, _ = world()
+    disk = w.disk
+    assert isinstance(disk, SimDisk)
+    disk.kill()
+    again = World(disk, w.config)
+    assert again.manager.unrecovered() == [("t", 0)]
+    again.stop()
+    assert not disk.exists("/logs/.kafka_cleanshutdown")
+    again = World(disk, w.config)
+    again.maintenance.start()
+    again.settle()
+    assert again.manager.unrecovered() == []
+    again.stop()
+    assert disk.exists("/logs/.kafka_cleanshutdown")
+
+
+@pytest.mark.parametrize("offset", [0, 1, 2, 3, 4, 5])
+def test_truncation_cuts_everything_that_knows_of_offsets(offset: int) -> None:
+    w, log = world(index_interval_bytes=0)
+    done: list[Exception | None] = []
+    w.manager.truncate(log, offset, done.append)
+    with pytest.raises(RuntimeError, match="truncated"):
+        append(log, [b"x"])
+    with pytest.raises(KafkaError) as refused:
+        fetch(log, 0)
+    assert refused.value.code == ErrorCode.NOT_LEADER_OR_FOLLOWER
+    w.settle()
+    assert done == [None]
+    assert (log.end_offset, log.durable_offset, log.high_watermark) == (offset, offset, offset)
+    assert log.epochs.entries() == [(at, at) for at in range(offset)]
+    assert len(read_all(log)) == offset * SIZE
+    append(log, [b"new"], epoch=9)
+    w.stop()
+    check_partition(w.disk, PATH, 0)
+    assert World(w.disk, w.config).open(create=False).end_offset == offset + 1
+
+
+def test_full_truncation_restarts_elsewhere() -> None:
+    w, log = world()
+    done: list[Exception | None] = []
+    w.manager.truncate(log, 50, done.append, full=True)
+    w.settle()
+    assert (log.log_start_offset, log.end_offset, log.bases) == (50, 50, [50])
+    assert log.epochs.entries() == []
+    append(log, [b"x"])
+    w.stop()
+    assert World(w.disk, w.config).open(create=False).end_offset == 51
+
+
+def test_created_partition_survives_a_power_cut() -> None:
+    w, _ = world(0)
+    disk = w.disk
+    assert isinstance(disk, SimDisk)
+    disk.power_loss()
+    log = World(disk, w.config).open(create=False)
+    assert log.topic_id == TOPIC_ID
+    assert log.end_offset == 0
+
+
+def test_new_partitions_go_where_the_fewest_are() -> None:
+    disk = SimDisk()
+    w = World(disk)
+    second = LogDirectory(disk, "/more")
+    second.lock()
+    w.manager.load([second])
+    for at in range(4):
+        w.open("t", at)
+    assert len(w.directory.partitions) == len(second.partitions) == 2
+    w.manager.create("u", 0, w.config, TOPIC_ID, ignore, cordoned=frozenset({"/logs"}))
+    assert w.manager.homes["u", 0] is second
+    w.manager.failed(second, OSError(errno.EIO, "gone"))
+    w.settle()
+    assert w.open("u", 1).path == "/logs/u-1"
+    with pytest.raises(StorageError):
+        w.open("u", 0)
+
+
+def test_whoever_asks_while_a_log_is_opened_gets_the_same_one() -> None:
+    w, _ = world()
+    w.stop()
+    w = World(w.disk, w.config)
+    got: list[Log | None] = []
+    for _ in range(2):
+        w.manager.open("t", 0, w.config, lambda log, _: got.append(log))
+    assert got == []
+    w.settle()
+    assert got[0] is got[1] is w.manager.logs["t", 0]
+
+
+def test_unknown_partition() -> None:
+    w, _ = world(0)
+    with pytest.raises(KafkaError) as refused:
+        w.open("nope", create=False)
+    assert refused.value.code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+
+
+def test_deletion_renames_now_and_removes_later() -> None:
+    w, log = world()
+    append(log, [b"in flight"])
+    done: list[Exception | None] = []
+    w.manager.delete("t", 0, done.append)
+    w.settle()
+    assert done == [None]
+    assert w.failures == []
+    with pytest.raises(StorageError):
+        append(log, [b"x"])
+    (left,) = [name for name in w.disk.list_dir("/logs") if name.startswith("t-0.")]
+    assert left.endswith("-delete")
+    assert w.open().end_offset == 0, "the name is free at once"
+    w.advance(60000)
+    assert not w.disk.exists(f"/logs/{left}")
+
+
+def test_deletion_while_the_log_is_written_waits_for_the_round() -> None:
+    w, log = world()
+    append(log, [b"x" * 100])
+    w.step()
+    done: list[Exception | None] = []
+    w.manager.delete("t", 0, done.append)
+    w.settle()
+    assert done == [None]
+    assert w.failures == []
+
+
+def test_deletion_of_a_log_that_is_just_being_opened() -> None:
+    w, _ = world()
+    w.stop()
+    w = World(w.disk, w.config)
+    w.manager.open("t", 0, w.config, ignore)
+    done: list[Exception | None] = []
+    w.manager.delete("t", 0, done.append)
+    w.settle()
+    assert done == [None]
+    assert w.manager.logs == {}
+    assert w.failures == []
+
+
+def test_deleted_directories_go_at_the_next_start() -> None:
+    w, _ = world()
+    w.manager.delete("t", 0, ignore)
+    w.settle()
+    w.stop()
+    again = World(w.disk, w.config)
+    again.maintenance.start()
+    again.advance(0)
+    assert not [name for name in w.disk.list_dir("/logs") if name.endswith("-delete")]
+
+
+def test_stray_partitions_are_set_aside_and_kept() -> None:
+    w, _ = world()
+    w.manager.stray("t", 0, ignore)
+    w.settle()
+    w.advance(10**6)
+    (left,) = [name for name in w.disk.list_dir("/logs") if name.startswith("t-0.")]
+    assert left.endswith("-stray")
+    w.stop()
+    again = World(w.disk, w.config)
+    assert again.directory.strays == [f"/logs/{left}"]
+
+
+def test_failed_checkpoint_takes_the_directory_offline() -> None:
+    w, log = world()
+    disk = w.disk
+    assert isinstance(disk, SimDisk)
+    append(log, [b"x"])
+    w.settle()
+    disk.faults.rules.append(DiskFault("sync", errno.EIO, "recovery-point"))
+    w.maintenance.checkpoint_all()
+    w.settle()
+    assert len(w.failures) == 1
+    assert log.offline is not None
+
+
+def scripted(disk: SimDisk, history: History) -> None:
+    """Produce, roll, checkpoint, retention, truncation; every promise is marked in the history."""
+    config = LogConfig(
+        segment_bytes=2 * SIZE, index_interval_bytes=0, retention_bytes=6 * SIZE, retention_ms=-1
+    )
+    w = World(disk, config, now=NOW)
+    log = w.open()
+    log.on_progress = lambda: history.mark(("durable", log.durable_offset))
+    for at in range(9):
+        append(log, [bytes([at]) * 100], timestamp=NOW + at, epoch=at // 4)
+        w.settle()
+        log.high_watermark = log.durable_offset
+        if at == 5:
+            w.maintenance.checkpoint_all()
+            w.settle()
+    w.maintenance.retain(log)
+    w.settle()
+    history.mark(("durable", 0))
+    w.manager.truncate(log, 7, ignore)
+    w.settle()
+    history.mark(("durable", 7))
+    w.stop()
+
+
+def test_every_crash_of_a_scripted_run() -> None:
+    """Before each sync, with all that may be lost, torn, zeroed or applied out of order."""
+    disk = SimDisk()
+    history = disk.start_history()
+    scripted(disk, history)
+    config = LogConfig(segment_bytes=2 * SIZE, index_interval_bytes=0, retention_ms=-1)
+    images = 0
+    for image in enumerate_crashes(history, limits=CrashLimits(images=12, contents=12, tears=2)):
+        images += 1
+        after = SimDisk(model=image.model)
+        w = World(after, config, now=NOW)
+        marks = [mark for mark in image.marks if isinstance(mark, tuple)]
+        promised = marks[-1][1] if marks else 0
+        if ("t", 0) not in w.manager.homes:
+            assert promised == 0
+            continue
+        log = w.open(create=False)
+        assert log.end_offset >= promised
+        data = read_all(log)
+        found = [data[at + 70 :][:1] for at in range(0, len(data), SIZE)]
+        assert found == [bytes([at]) for at in range(log.log_start_offset, log.end_offset)]
+        once = dump(after, PATH)
+        after.kill()
+        World(after, config, now=NOW).open(create=False)
+        assert dump(after, PATH) == once
+    assert images > 300
