@@ -29,11 +29,16 @@ class Running:
         self.ports = ports
         self.failures: list[BaseException] = []
         pool = FilePool(ports.disk)
+        loop = asyncio.get_running_loop()
+
+        def schedule(job: Callable[[], None]) -> None:
+            loop.call_soon(job)
+
         writer = LogWriter(
             pool,
             ports.executor,
             ports.clock,
-            schedule=asyncio.get_running_loop().call_soon,
+            schedule=schedule,
             on_failure=lambda _, error: self.log.fail(error),
         )
         settings = MetadataLogSettings.single(DIRECTORY, 1, bytes([7] * 16), "cluster")
