@@ -64,6 +64,7 @@ class LogMaintenance:
         self._timers: dict[str, Timer] = {}
         self._stopping = False
         self._settling = False
+        self._after_settling: Callable[[], None] | None = None
 
     def start(self) -> None:
         """Recover what was not stopped cleanly, remove `-delete` directories, start the timers."""
@@ -82,6 +83,12 @@ class LogMaintenance:
         """The clean stop: flush, close and checkpoint every log, leave the clean marker in each
         directory where all is well, and give the locks back. Nobody may append any more."""
         self._stopping = True
+        if self._settling:  # one after the other: both write the same files
+            self._after_settling = partial(self._stop, broker_epoch, done)
+        else:
+            self._stop(broker_epoch, done)
+
+    def _stop(self, broker_epoch: int, done: Callable[[], None]) -> None:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -113,19 +120,25 @@ class LogMaintenance:
         self._retain(list(reversed(self._manager.homes)))
 
     def checkpoint_all(self, done: Callable[[], None] | None = None) -> None:
-        """Move recovery points to what is durable, and write them down."""
-        if self._settling:
+        """Move recovery points to what is durable, and write them down.
+
+        In synced mode that is all that is appended by now; otherwise what a roll or `flush.*`
+        made durable.
+        """
+        if self._settling or self._stopping:
             return
         self._settling = True
         logs = [
             log
             for log in self._manager.logs.values()
-            if log.config.ack_mode == "synced" and log.recovery_point < log.end_offset
+            if log.offline is None and not log.blocked and log.recovery_point < _settled(log)
         ]
 
         def settled(_: set[str]) -> None:
             self._settling = False
-            if not self._stopping:
+            if self._after_settling is not None:
+                self._after_settling()
+            else:
                 self._checkpoint(names.RECOVERY_POINTS, self._manager.recovery_points, done)
 
         self._settle(logs, closing=False, done=settled)
@@ -151,7 +164,8 @@ class LogMaintenance:
         home = manager.homes[log.topic, log.partition]
 
         def marked(_: None, error: BaseException | None) -> None:
-            if isinstance(error, OSError) and log.offline is None:
+            manager.writer.unhold(log)
+            if isinstance(error, OSError):
                 manager.failed(home, error)
             else:
                 manager.clock.call_later(
@@ -163,6 +177,7 @@ class LogMaintenance:
             if isinstance(error, OSError):
                 manager.failed(home, error)
 
+        manager.writer.hold(log)
         manager.executor.submit(deletion.mark, marked)
 
     def _retain(self, left: list[TopicPartition]) -> None:
@@ -200,6 +215,8 @@ class LogMaintenance:
         waiting = len(logs)
         # What each has to do is fixed before its flush, so that the flush covers it.
         work = [Settling(log, closing=closing) for log in logs]
+        for log in logs:
+            manager.writer.hold(log)
 
         def flushed(_: StorageError | None) -> None:
             nonlocal waiting
@@ -216,6 +233,8 @@ class LogMaintenance:
             settled, errors = result if result is not None else ([], {})
             for one in settled:
                 one.done()
+            for log in logs:
+                manager.writer.unhold(log)
             for path, os_error in errors.items():
                 failed.add(path)
                 for home in manager.directories:
@@ -226,7 +245,10 @@ class LogMaintenance:
         if not logs:
             done(failed)
         for log in logs:
-            manager.writer.flush(log, flushed)
+            if closing or log.config.ack_mode == "synced":
+                manager.writer.flush(log, flushed)
+            else:
+                flushed(None)
 
     def _checkpoint(
         self,
@@ -285,6 +307,11 @@ class LogMaintenance:
                 action()
 
         self._timers[name] = self._manager.clock.call_later(delay, run)
+
+
+def _settled(log: Log) -> int:
+    """How far the recovery point of a log can come at once."""
+    return log.end_offset if log.config.ack_mode == "synced" else log.durable_offset
 
 
 def _run(

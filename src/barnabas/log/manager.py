@@ -168,6 +168,12 @@ class LogManager:
             if error is not None:
                 done(error)
                 return
+            self.writer.release(log, released)
+
+        def released() -> None:
+            if log.offline is not None:
+                done(StorageError(f"{home.path} is offline"))
+                return
             points = self.recovery_points(home)
             self.executor.submit(lambda: cut(points), ended)
 

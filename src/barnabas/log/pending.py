@@ -52,6 +52,7 @@ class SyncState:
     __slots__ = (
         "busy",
         "flushes",
+        "held",
         "new_names",
         "queued",
         "released",
@@ -66,8 +67,10 @@ class SyncState:
         """A write round that includes the log is on the executor."""
         self.syncing = False
         """The sync round on the executor includes the log."""
-        self.released: Callable[[], None] | None = None
-        """Called once neither of the two is so (see `LogWriter.release`)."""
+        self.held = 0
+        """Other jobs on the executor that work on the log's files."""
+        self.released: list[Callable[[], None]] = []
+        """Called once none of the three is so (see `LogWriter.release`)."""
         self.queued = False
         """The log waits for the next sync round."""
         self.unsynced: list[Segment] = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from barnabas.log import names
-from barnabas.log.checkpoints import replace_file
 from barnabas.log.log import Log
 from barnabas.log.lookup import pread_blocking
 from barnabas.log.segment import Segment, load_max_timestamp
@@ -14,16 +13,13 @@ from barnabas.log.segment import Segment, load_max_timestamp
 class Deletion:
     """Segments that left a log; `mark` and later `remove` do to the disk what that means."""
 
-    __slots__ = ("_directory", "_disk", "_epochs", "_paths", "_snapshots")
+    __slots__ = ("_directory", "_disk", "_paths", "_snapshots")
 
-    def __init__(
-        self, log: Log, segments: list[Segment], snapshots: list[int], epochs: str | None
-    ) -> None:
+    def __init__(self, log: Log, segments: list[Segment], snapshots: list[int]) -> None:
         self._disk = log.disk
         self._directory = log.path
         self._paths = [segment.path for segment in segments]
         self._snapshots = snapshots
-        self._epochs = epochs
 
     def mark(self) -> None:
         """Give the files the suffix `.deleted`. Blocks.
@@ -40,8 +36,6 @@ class Deletion:
             disk.sync_dir(self._directory)
         for offset in self._snapshots:
             disk.unlink(f"{self._directory}/{names.offset_name(offset)}{names.SNAPSHOT}")
-        if self._epochs is not None:
-            replace_file(disk, f"{self._directory}/{names.LEADER_EPOCHS}", self._epochs.encode())
 
     def remove(self) -> None:
         """Unlink the marked files. Blocks; harmless when the partition was deleted meanwhile."""
@@ -83,12 +77,9 @@ def drop_segments(log: Log, count: int) -> Deletion:
     log.log_start_offset = max(log.log_start_offset, start)
     log.producers.log_start_moved(log.log_start_offset)
     log.epochs.truncate_from_start(log.log_start_offset)
-    text = log.epochs.encode()
-    epochs = text if text != log.epochs_written else None
-    log.epochs_written = text
     snapshots = [offset for offset in log.snapshots if offset < start]
     log.snapshots = log.snapshots[len(snapshots) :]
-    return Deletion(log, gone, snapshots, epochs)
+    return Deletion(log, gone, snapshots)
 
 
 def _due(log: Log, now_ms: int, high_watermark: int) -> int:

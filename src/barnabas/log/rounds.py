@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from barnabas.log import names
-from barnabas.log.checkpoints import replace_file
 from barnabas.log.log import Log
 from barnabas.log.pending import Pending
 from barnabas.log.producer_log import write_snapshot
@@ -30,7 +29,6 @@ class SyncPlan(NamedTuple):
     """Segment base and position where `offset` begins."""
     paths: list[str]
     rolled: list[Pending]
-    epochs: str | None
     new_names: bool
 
 
@@ -110,15 +108,9 @@ def directory_of(log: Log) -> str:
 
 
 def _close_segments(disk: Disk, plan: SyncPlan) -> None:
-    """After the data: producer snapshots of rolled segments, epochs, and the new names.
-
-    The epochs must be durable before the recovery point passes a roll, because recovery reads
-    them from batches only above it. Names come last: they make the files above reachable.
-    """
+    """After the data: producer snapshots of rolled segments, then the names of new files."""
     log = plan.log
     for piece in plan.rolled:
         write_snapshot(disk, log.path, piece.next_base, piece.snapshot)
-    if plan.epochs is not None:
-        replace_file(disk, f"{log.path}/{names.LEADER_EPOCHS}", plan.epochs.encode())
     if plan.rolled or plan.new_names:
         disk.sync_dir(log.path)

@@ -1,5 +1,8 @@
 """Making recovery short: what is durable besides the data before the recovery point moves.
 
+This is the only place that writes the epochs of a log in use (`LogManager.truncate` apart, which
+waits for it), so that no older content replaces a newer one.
+
 The recovery point says "nothing below was left to the page cache". For a log whose data is durable
 up to its end this means, in this order: index files synced, producer snapshot written, epochs
 written. After it the recovery point may be checkpointed. At a clean stop the same, with the last
@@ -28,10 +31,11 @@ class Settling:
         segment = log.segments[-1]
         self._log = log
         self._segment: Segment = segment
-        self.offset = log.end_offset
+        synced = closing or log.config.ack_mode == "synced"
+        self.offset = log.end_offset if synced else log.durable_offset
         self._time_entry = log.closing_time_entry() if closing else b""
         self._snapshot: bytes | None = None
-        if self._needs_snapshot(closing):
+        if synced and self._needs_snapshot(closing):
             self._snapshot = encode_snapshot(log.producers.producers.values())
         text = log.epochs.encode()
         self._epochs = text if text != log.epochs_written else None

@@ -86,15 +86,23 @@ class LogWriter:
             self._start_sync()
 
     def release(self, log: Log, then: Callable[[], None]) -> None:
-        """Take `log`, which `Log.fail` made unusable, out of all rounds; `then` when it is out.
+        """Call `then` once no job on the executor works on the files of `log`.
 
-        Only then may its directory be renamed: a round that met a missing file would take the
-        whole log directory offline.
+        For one that nobody appends to any more (failed, blocked). Only then may its files be cut
+        or its directory be renamed: a job that met a missing file would take the whole log
+        directory offline.
         """
-        if log.sync.busy or log.sync.syncing:
-            log.sync.released = then
-        else:
-            then()
+        log.sync.released.append(then)
+        _call_released(log)
+
+    def hold(self, log: Log) -> None:
+        """A job on the executor is about to work on the files of `log`."""
+        log.sync.held += 1
+
+    def unhold(self, log: Log) -> None:
+        """That job ended."""
+        log.sync.held -= 1
+        _call_released(log)
 
     @property
     def idle(self) -> bool:
@@ -284,10 +292,6 @@ def _plan(log: Log) -> SyncPlan:
         paths += [path + names.OFFSET_INDEX, path + names.TIME_INDEX]
         if piece.segment.has_txns:
             paths.append(path + names.TXN_INDEX)
-    epochs = None
-    if state.rolled:
-        text = log.epochs.encode()
-        epochs = text if text != log.epochs_written else None
     last = state.unsynced[-1] if state.unsynced else log.segments[-1]
     plan = SyncPlan(
         log,
@@ -296,7 +300,6 @@ def _plan(log: Log) -> SyncPlan:
         last.base_offset,
         paths,
         state.rolled,
-        epochs,
         state.new_names,
     )
     state.unsynced = []
@@ -309,12 +312,7 @@ def _made_durable(plan: SyncPlan) -> None:
     log = plan.log
     log.durable_offset = plan.offset
     log.mark(plan.offset, plan.base, plan.position)
-    if plan.epochs is not None:
-        log.epochs_written = plan.epochs
-    for piece in plan.rolled:
-        log.snapshots.append(piece.next_base)
-        # Data, indexes, producer snapshot and epochs below the new segment are all durable.
-        log.recovery_point = max(log.recovery_point, piece.next_base)
+    log.snapshots += [piece.next_base for piece in plan.rolled]
 
 
 def _call_flushed(log: Log) -> None:
@@ -330,7 +328,6 @@ def _call_flushed(log: Log) -> None:
 
 
 def _call_released(log: Log) -> None:
-    then = log.sync.released
-    if then is not None and not (log.sync.busy or log.sync.syncing):
-        log.sync.released = None
-        then()
+    state = log.sync
+    while state.released and not (state.busy or state.syncing or state.held):
+        state.released.pop(0)()

@@ -147,8 +147,11 @@ def test_roll_syncs_the_old_segment_in_page_cache_mode_too() -> None:
     append(log, [b"x" * 80])
     w.settle()
     assert log.bases == [0, 1]
-    assert log.recovery_point == 1
+    assert log.durable_offset >= 1
     assert log.snapshots == [1]
+    w.maintenance.checkpoint_all()
+    w.settle()
+    assert log.recovery_point == log.durable_offset
 
 
 def test_new_segment_waits_for_the_old_one() -> None:
