@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from barnabas.cli.options import DEFAULT_PORT, parse_address
+from barnabas.cli.options import DEFAULT_PORT, format_address, parse_address
 from barnabas.config.broker import default_properties
 
 DEFAULT_HOST = "localhost"
 DEFAULT_DATA = "./data"
+_EVERYWHERE = frozenset({"0.0.0.0", "::", "*"})
 
 
 class StartOptions(NamedTuple):
@@ -28,24 +29,21 @@ def node_properties(
     """The properties of the node: the file (or defaults), then options, then overrides."""
     if file is None:
         port = DEFAULT_PORT if options.port is None else options.port
+        # The controller stays on loopback, whatever host the clients are offered.
         properties = default_properties(
-            options.data or default_data,
-            host=options.host or DEFAULT_HOST,
-            port=port,
-            controller_port=port + 1 if port else 0,
+            default_data, host=DEFAULT_HOST, port=port, controller_port=port + 1 if port else 0
         )
     else:
         properties = dict(file)
-        if options.data is not None:
-            properties.pop("log.dir", None)
-            properties["log.dirs"] = options.data
-        if options.host is not None or options.port is not None:
-            properties["listeners"] = _moved(properties, options)
+    if options.data is not None:
+        properties.pop("log.dir", None)
+        properties["log.dirs"] = options.data
+    if options.host is not None or options.port is not None:
+        properties["listeners"] = _moved(properties, options)
     if options.advertise is not None:
         name = _client_listener(properties)
         host, port = parse_address(options.advertise)
-        literal = f"[{host}]" if ":" in host else host
-        properties["advertised.listeners"] = f"{name}://{literal}:{port}"
+        properties["advertised.listeners"] = f"{name}://{format_address(host, port)}"
     properties.update(options.overrides)
     return properties
 
@@ -63,6 +61,16 @@ def _client_listener(properties: Mapping[str, str]) -> str:
     return ours[0] if ours else "PLAINTEXT"
 
 
+def _literal(host: str) -> str:
+    """A host as listeners spell it; empty for every address of the machine.
+
+    Kafka would have clients told 0.0.0.0; an empty host has them told the address they reached.
+    """
+    if host in _EVERYWHERE:
+        return ""
+    return f"[{host}]" if ":" in host else host
+
+
 def _moved(properties: Mapping[str, str], options: StartOptions) -> str:
     """The listeners of a file, the first one for clients moved to the host and port asked for."""
     name = _client_listener(properties)
@@ -72,7 +80,7 @@ def _moved(properties: Mapping[str, str], options: StartOptions) -> str:
         if label.upper() == name:
             host, _, port = address.rpartition(":")
             if options.host is not None:
-                host = f"[{options.host}]" if ":" in options.host else options.host
+                host = _literal(options.host)
             entry = f"{label}://{host}:{port if options.port is None else options.port}"
         moved.append(entry)
     return ",".join(moved)

@@ -64,6 +64,11 @@ def parse_address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def format_address(host: str, port: int) -> str:
+    """`HOST:PORT`, with an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def parse_pairs(pairs: Iterable[str], option: str) -> dict[str, str]:
     """`key=value` texts as a dict; the value may hold more equal signs."""
     found: dict[str, str] = {}

@@ -38,7 +38,7 @@ def test_options_choose_data_host_and_port() -> None:
     properties = node_properties(None, options("/d", "::1", 19092), "/here")
     made = BrokerConfig.from_properties(properties)
     assert [str(e) for e in made.broker_listeners] == ["PLAINTEXT://[::1]:19092"]
-    assert [str(e) for e in made.controller_listeners] == ["CONTROLLER://[::1]:19093"]
+    assert [str(e) for e in made.controller_listeners] == ["CONTROLLER://localhost:19093"]
     assert made.log_dirs == ("/d",)
 
 
@@ -59,8 +59,18 @@ def test_options_win_over_the_file() -> None:
 
 
 def test_a_host_replaces_the_host_of_the_client_listener_only() -> None:
-    properties = node_properties(FILE, options(host="0.0.0.0"), "/here")
-    assert properties["listeners"] == "CONTROLLER://localhost:9093,INSIDE://0.0.0.0:9092"
+    properties = node_properties(FILE, options(host="10.0.0.1"), "/here")
+    assert properties["listeners"] == "CONTROLLER://localhost:9093,INSIDE://10.0.0.1:9092"
+
+
+def test_every_address_is_an_empty_host() -> None:
+    for host in ("0.0.0.0", "::", "*"):
+        properties = node_properties(None, options(host=host), "/here")
+        made = BrokerConfig.from_properties(properties)
+        assert [(e.name, e.host) for e in made.listeners] == [
+            ("PLAINTEXT", None),
+            ("CONTROLLER", "localhost"),
+        ]
 
 
 def test_advertise_names_the_client_listener() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from barnabas.cli.options import bootstrap_option, examples, output_option
+from barnabas.cli.options import bootstrap_option, examples, format_address, output_option
 from barnabas.cli.output import emit, table
 from barnabas.cli.session import with_cluster
 from barnabas.client.admin import Admin, ClusterDescription
@@ -37,7 +37,12 @@ def describe(bootstrap: str, output: str) -> None:
     table(
         ["BROKER", "ADDRESS", "RACK", "CONTROLLER"],
         [
-            (b.id, f"{b.host}:{b.port}", b.rack, "*" if b.id == description.controller else "")
+            (
+                b.id,
+                format_address(b.host, b.port),
+                b.rack,
+                "*" if b.id == description.controller else "",
+            )
             for b in description.brokers
         ],
         right=["BROKER"],

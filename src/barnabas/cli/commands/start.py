@@ -14,7 +14,7 @@ from barnabas import __version__
 from barnabas.cli import logs
 from barnabas.cli.exits import Exit, Failure
 from barnabas.cli.node_config import DEFAULT_DATA, StartOptions, node_properties
-from barnabas.cli.options import DEFAULT_PORT, examples, parse_pairs
+from barnabas.cli.options import DEFAULT_PORT, examples, format_address, parse_pairs
 
 if TYPE_CHECKING:
     from barnabas.config.broker import BrokerConfig
@@ -174,7 +174,7 @@ def _cannot_start(error: Exception, config: BrokerConfig) -> Exception:
 def _screen(node: Node, config: BrokerConfig, log_format: str) -> str:
     """What the node tells about itself once it answers."""
     host, port = node.address
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    address = format_address(host, port)
     directories = ", ".join(config.log_dirs)
     if log_format == "json":
         import json
@@ -189,7 +189,8 @@ def _screen(node: Node, config: BrokerConfig, log_format: str) -> str:
             "ack_mode": config.ack_mode,
         }
         return json.dumps(facts)
-    at = "" if port == DEFAULT_PORT else f" -b {address}"
+    near = "localhost" if host in ("::", "0.0.0.0") else host
+    at = "" if port == DEFAULT_PORT else f" -b {format_address(near, port)}"
     promise = _PROMISES[config.ack_mode]
     return f"""\
 {click.style(f"Barnabas {__version__}", bold=True)} listens on {click.style(address, bold=True)}
