@@ -18,7 +18,7 @@ from barnabas.ports import Disk
 from barnabas.wire import uuids
 
 MAX_PROPERTIES_BYTES = 1 << 16
-_IGNORED_DIRS = frozenset({names.REMOTE_CACHE})
+_IGNORED_DIRS = frozenset({names.METADATA_DIR, names.REMOTE_CACHE})
 
 
 class BadDirectory(Exception):
@@ -37,8 +37,8 @@ class LogDirectory:
     """A locked log directory. Its methods block.
 
     `clean`: it was stopped cleanly (the marker is gone since). `broker_epoch`: what the marker
-    said, -1 for nothing. `partitions`: topic-partition to directory path; `__cluster_metadata-0` is
-    one of them (Kafka loads it apart, and ignores what we note of it). `doomed`: paths of
+    said, -1 for nothing. `partitions`: topic-partition to directory path, without
+    `__cluster_metadata-0`, which is no broker's to open, retain or set aside. `doomed`: paths of
     `-delete` directories, `strays` and `futures` of those kinds.
     """
 

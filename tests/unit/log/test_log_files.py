@@ -185,8 +185,7 @@ def test_directory_with_foreign_content_is_refused() -> None:
     disk.make_dirs(f"/d/t-1.{UUID.hex()}-delete")
     disk.make_dirs("/d/__cluster_metadata-0")
     directory.load()
-    metadata = ("__cluster_metadata", 0)
-    assert directory.partitions == {("t", 0): "/d/t-0", metadata: "/d/__cluster_metadata-0"}
+    assert directory.partitions == {("t", 0): "/d/t-0"}
     assert directory.doomed == [f"/d/t-1.{UUID.hex()}-delete"]
     disk.make_dirs("/d/photos")
     with pytest.raises(BadDirectory, match="photos"):
