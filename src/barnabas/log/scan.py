@@ -10,13 +10,14 @@ from barnabas.log import offset_index, time_index
 from barnabas.log.errors import LogDamaged
 from barnabas.log.segment import MIN_LENGTH, MIN_LENGTH_V2, OVERHEAD
 from barnabas.ports import File
-from barnabas.records.batch import HEADER_SIZE, MAGIC, BatchHeader, crc_valid, read_header
+from barnabas.records.batch import HEADER, HEADER_SIZE, MAGIC, BatchHeader, crc_valid, read_header
 
 BLOCK = 1 << 20
 """Bytes per read, unless one batch is larger."""
 MAX_BATCH = 256 << 20
 """More than any request can bring (`socket.request.max.bytes` is 100 MiB): a damaged length must
 not make recovery read a whole segment at once."""
+_LENGTH = Struct(">8xi")
 _OLD = Struct(">qiibbq")
 """offset, size, CRC-32, magic, attributes and (magic 1) timestamp of an old message."""
 
@@ -24,21 +25,23 @@ _OLD = Struct(">qiibbq")
 class Blocks:
     """A window over a file that only moves forward, so that most bytes are read once."""
 
-    __slots__ = ("_data", "_end", "_file", "_start")
+    __slots__ = ("_end", "_file", "_start", "view")
 
     def __init__(self, file: File, end: int) -> None:
         self._file = file
         self._end = end
-        self._data = b""
+        self.view = memoryview(b"")
         self._start = 0
 
-    def at(self, position: int, n: int) -> memoryview:
-        """`n` bytes at `position` (fewer at the end of the file)."""
-        offset = position - self._start
-        if offset < 0 or offset + n > len(self._data):
-            self._data = self._file.pread(min(max(BLOCK, n), self._end - position), position)
-            self._start, offset = position, 0
-        return memoryview(self._data)[offset : offset + n]
+    def find(self, position: int, n: int) -> int:
+        """Where in `view` the byte at file position `position` is, with `n` bytes from there on
+        (fewer at the end of the file)."""
+        at = position - self._start
+        if at < 0 or at + n > len(self.view):
+            size = min(max(BLOCK, n), self._end - position)
+            self.view = memoryview(self._file.pread(size, position))
+            self._start, at = position, 0
+        return at
 
 
 def headers(file: File, position: int, end: int) -> Iterator[tuple[int, BatchHeader]]:
@@ -48,14 +51,14 @@ def headers(file: File, position: int, end: int) -> Iterator[tuple[int, BatchHea
     """
     blocks = Blocks(file, end)
     while position + OVERHEAD < end:
-        view = blocks.at(position, HEADER_SIZE)
-        size = _size_at(view)
-        if size is None:
+        at = blocks.find(position, HEADER_SIZE)
+        size = _size_at(blocks.view, at)
+        if not size:
             raise LogDamaged(f"no batch at {position} of {file.path}")
         if position + size > end:
             return
-        if view[16] == MAGIC:
-            yield position, read_header(view)
+        if blocks.view[at + 16] == MAGIC:
+            yield position, read_header(blocks.view, at)
         position += size
 
 
@@ -138,40 +141,39 @@ def batch_is_valid(file: File, position: int, size: int) -> bool:
     return _valid_batch(Blocks(file, size), position, size) is not None
 
 
-def _size_at(view: memoryview) -> int | None:
-    """Size of the batch that begins with `view`, by its length and magic; `None` for nonsense.
+def _size_at(view: memoryview, at: int) -> int:
+    """Size of the batch at `at`, by its length and magic; 0 for nonsense.
 
     The minimum is checked before any CRC: of zero-filled bytes length, magic and CRC all agree.
     """
-    if len(view) < OVERHEAD + MIN_LENGTH:
-        return None
-    length = int.from_bytes(view[8:12], "big", signed=True)
-    magic = view[16]
+    if len(view) - at < OVERHEAD + MIN_LENGTH:
+        return 0
+    (length,) = _LENGTH.unpack_from(view, at)
+    magic = view[at + 16]
     if magic > MAGIC or length < (MIN_LENGTH_V2 if magic == MAGIC else MIN_LENGTH):
-        return None
-    return length + OVERHEAD
+        return 0
+    return int(length) + OVERHEAD
 
 
 def _valid_batch(blocks: Blocks, position: int, end: int) -> tuple[int, int, int, int, int] | None:
     """(base offset, last offset, size, max timestamp, leader epoch), `None` when invalid."""
-    view = blocks.at(position, HEADER_SIZE)
-    size = _size_at(view)
-    if size is None or size > MAX_BATCH or position + size > end:
+    at = blocks.find(position, HEADER_SIZE)
+    size = _size_at(blocks.view, at)
+    if not size or size > MAX_BATCH or position + size > end:
         return None
-    if view[16] != MAGIC:
-        return _valid_old(blocks, position, size)
-    header = read_header(view)
-    if header.last_offset_delta < 0:
+    at = blocks.find(position, size)
+    view = blocks.view
+    if view[at + 16] != MAGIC:
+        return _valid_old(view[at : at + size])
+    base, _, epoch, _, _, _, delta, _, timestamp, _, _, _, _ = HEADER.unpack_from(view, at)
+    if delta < 0 or not crc_valid(view, at, size):
         return None
-    if not crc_valid(blocks.at(position, size), 0, size):
-        return None
-    return header.base_offset, header.last_offset, size, header.max_timestamp, header.leader_epoch
+    return base, base + delta, size, timestamp, epoch
 
 
-def _valid_old(blocks: Blocks, position: int, size: int) -> tuple[int, int, int, int, int] | None:
+def _valid_old(view: memoryview) -> tuple[int, int, int, int, int] | None:
     """The same for a message of magic 0 or 1; a compressed one carries its last offset."""
-    view = blocks.at(position, size)
     offset, _, crc, magic, _, timestamp = _OLD.unpack(bytes(view[: _OLD.size]).ljust(26, b"\0"))
     if crc32(view[16:]) != crc & 0xFFFFFFFF:
         return None
-    return offset, offset, size, timestamp if magic == 1 else -1, -1
+    return offset, offset, len(view), timestamp if magic == 1 else -1, -1
