@@ -236,8 +236,9 @@ class MetadataLog:
         if self._error is None:
             await self._flushed()
             settling = Settling(self._log, closing=True)
-            await self._executor.run(lambda: settling.run(self._pool.disk))
-            settling.done()
+            if settling.needed:
+                await self._executor.run(lambda: settling.run(self._pool.disk))
+                settling.done()
         self._fail_waiting(StorageError("the metadata log was stopped"))
 
     def fail(self, error: BaseException) -> None:
@@ -395,6 +396,7 @@ class MetadataLog:
             random=self._random,
             executor=self._executor,
             disk=self._pool.disk,
+            writer=self._writer,
             on_error=self.fail,
         )
         node = QuorumNode(

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from barnabas.log.log import Log
 from barnabas.log.retention import Deletion, delete_old_segments
+from barnabas.log.settle import Settling
+from barnabas.log.writer import LogWriter
 from barnabas.metadata.image import MetadataImage
 from barnabas.metadata.snapshot import write_snapshot
 from barnabas.ports import Clock, Disk, Executor, Random
@@ -36,6 +38,7 @@ class SnapshotWriter:
         random: Random,
         executor: Executor,
         disk: Disk,
+        writer: LogWriter,
         on_error: Callable[[BaseException], None],
     ) -> None:
         self.snapshots: list[SnapshotFile] = loaded.snapshots
@@ -46,6 +49,7 @@ class SnapshotWriter:
         self._random = random
         self._executor = executor
         self._disk = disk
+        self._writer = writer
         self._on_error = on_error
         self._timestamps: dict[OffsetAndEpoch, int] = {}
         self._schedule = SnapshotSchedule(settings, loaded.bytes_replayed, clock.monotonic_ms())
@@ -103,31 +107,60 @@ class SnapshotWriter:
             return
         self.snapshots.append(snapshot)
         try:
-            self._clean()
+            gone = expendable(
+                self.snapshots,
+                self._timestamps,
+                self._log.size(),
+                self._settings,
+                self._clock.wall_ms(),
+            )
         except OSError as failure:
             self._end(failure)
+            return
+        if gone:
+            self._writer.flush(self._log, lambda failed: self._settle(gone, failed))
+        else:
+            self._end(None)
 
-    def _clean(self) -> None:
+    def _settle(self, gone: list[OffsetAndEpoch], error: BaseException | None) -> None:
+        """Move the recovery point first: the writer is done with all segments below it."""
+        if error is not None:
+            self._end(error)
+            return
+        settling = Settling(self._log, closing=False)
+
+        def settled(_: None, error: BaseException | None) -> None:
+            if error is not None:
+                self._end(error)
+                return
+            settling.done()
+            self._drop(gone)
+
+        if settling.needed:
+            self._executor.submit(lambda: settling.run(self._disk), settled)
+        else:
+            self._drop(gone)
+
+    def _drop(self, gone: list[OffsetAndEpoch]) -> None:
         """Drop what retention lets go: snapshots, and segments below the oldest one left.
 
         A newer snapshot is complete and durable by now, so that after a crash at any point the
         newest one and all of the log behind it are there.
         """
-        now = self._clock.wall_ms()
-        gone = expendable(self.snapshots, self._timestamps, self._log.size(), self._settings, now)
-        if not gone:
-            self._end(None)
-            return
         self.snapshots[:] = [s for s in self.snapshots if s.id not in gone]
         for snapshot in gone:
             self._timestamps.pop(snapshot, None)
         log = self._log
         oldest = next(s.id for s in self.snapshots if s.id.offset > 0)
-        # Not beyond the recovery point: the writer may still have to sync the files of a segment
-        # that was rolled a moment ago. What is left now goes next time.
-        start = min(oldest.offset, log.recovery_point)
+        # Strictly below the recovery point: a segment that was rolled right there may still wait
+        # for its sync. What is left now goes next time.
+        start = min(oldest.offset, log.recovery_point - 1)
         log.log_start_offset = max(log.log_start_offset, start)
-        deletion, _ = delete_old_segments(log, now, log.high_watermark)
+        try:
+            deletion, _ = delete_old_segments(log, self._clock.wall_ms(), log.high_watermark)
+        except OSError as failure:
+            self._end(failure)
+            return
 
         def remove() -> None:
             remove_snapshots(self._disk, log.path, gone)

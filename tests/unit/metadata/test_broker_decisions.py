@@ -236,7 +236,7 @@ class Beats:
         self.image = delta.apply(Provenance(offset, 1, 0))
         self.sessions.committed(self.image, delta)
 
-    def beat(self, broker_id: int = 1, now: int = 0, offset: int = 1 << 40, **asks: bool) -> Any:
+    def beat(self, broker_id: int = 1, now: int = 0, offset: int = 1 << 40, **asks: Any) -> Any:
         """One heartbeat, committed; (caught up, fenced, should shut down)."""
         asked = BrokerHeartbeatRequest(broker_id, 100 + broker_id, offset, **asks)
         decision = heartbeat(self.image, settings(), self.sessions, asked, now)
