@@ -116,17 +116,33 @@ def _run(properties: dict[str, str], log_format: str) -> None:
         ports = open_ports(asyncio.get_running_loop())
         node = Node(config, ports)
         try:
-            try:
-                await node.start()
-            except Exception as error:
-                raise _cannot_start(error, config) from error
-            click.echo(_screen(node, config, log_format))
-            await _until_stopped(node, stop)
-        finally:
+            await _serve(node, config, log_format, stop)
+        except BaseException:
+            await _stop_after_failure(node)
+            raise
+        else:
             await node.stop()
+        finally:
             ports.close()
 
     run(main)
+
+
+async def _serve(node: Node, config: BrokerConfig, log_format: str, stop: asyncio.Event) -> None:
+    try:
+        await node.start()
+    except Exception as error:
+        raise _cannot_start(error, config) from error
+    click.echo(_screen(node, config, log_format))
+    await _until_stopped(node, stop)
+
+
+async def _stop_after_failure(node: Node) -> None:
+    """Leave as little behind as possible; what fails now must not hide what failed first."""
+    try:
+        await node.stop()
+    except Exception:
+        log.exception("the node did not stop cleanly")
 
 
 async def _until_stopped(node: Node, stop: asyncio.Event) -> None:
