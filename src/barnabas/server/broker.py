@@ -18,6 +18,8 @@ from barnabas.security.authorizer import Authorizer
 from barnabas.server.authorization import Authorization
 from barnabas.server.fetch_sessions import FetchSessionCache
 from barnabas.server.hosting import Hosting
+from barnabas.server.limits import RECEIVE_BYTES
+from barnabas.server.memory_budget import MemoryBudget
 from barnabas.server.partitions import HostedPartition
 from barnabas.server.producer_ids import ProducerIdAllocator
 from barnabas.wire.errors import ErrorCode, KafkaError
@@ -70,6 +72,9 @@ class Broker:
         )
         self.producer_ids = ProducerIdAllocator(self._allocate_producer_ids)
         self.fetch_max_bytes = config.get_int("fetch.max.bytes")
+        queued = config.get_int("queued.max.request.bytes")
+        #: What the connections of all listeners may hold together.
+        self.memory = MemoryBudget(queued if queued > 0 else RECEIVE_BYTES)
         #: Monotonic milliseconds at the last sweep: fine enough for time-outs of seconds.
         self.coarse_ms = self.clock.monotonic_ms()
         self.call_soon: Callable[[Callable[[], None]], object] = (

@@ -17,9 +17,13 @@ from barnabas.server.limits import (
     BACKLOG_BYTES,
     BACKLOG_FRAMES,
     FRAME_FIRST_BYTES,
+    FRAME_LEAST_TICK_BYTES,
+    FRAME_PATIENCE_TICKS,
     FRAME_TRUSTED_BYTES,
     PENDING_BYTES,
     PENDING_REQUESTS,
+    SCRATCH_TIGHT_BYTES,
+    UNSENT_PATIENCE_TICKS,
 )
 from barnabas.server.request import Payload, Request
 from barnabas.wire.errors import ProtocolError
@@ -48,10 +52,14 @@ class Connection:
     __slots__ = (
         "_backlog",
         "_backlog_bytes",
+        "_blocked_tick",
         "_closed",
         "_context",
         "_filled",
         "_flush_scheduled",
+        "_mark_filled",
+        "_mark_tick",
+        "_memory",
         "_out",
         "_partial",
         "_paused",
@@ -59,8 +67,10 @@ class Connection:
         "_pending_bytes",
         "_pending_other",
         "_scratch",
+        "_starved",
         "_transport",
         "_trusted",
+        "_unsent",
         "_view",
         "_write_blocked",
         "active_tick",
@@ -74,12 +84,17 @@ class Connection:
 
     def __init__(self, context: ListenerContext) -> None:
         self._context = context
+        self._memory = context.memory
         self._scratch = context.scratch
         self._transport: Transport | None = None
         self._partial: bytearray | None = None  # the frame that has not arrived whole, size first
         self._view: memoryview | None = None
         self._filled = 0
+        # Since when the frame grows, and how much of it was there then.
+        self._mark_tick = self._mark_filled = 0
+        self._starved = False  # the frame waits for memory
         self._trusted = FRAME_FIRST_BYTES
+        self._unsent = self._blocked_tick = 0
         self._out: list[Buffer] = []
         self._flush_scheduled = False
         self._pending: deque[Request] = deque()
@@ -106,20 +121,31 @@ class Connection:
         """A client connected."""
         self._transport = transport
         self.peer = transport.peer
-        self._context.opened(self)
+        refusal = self._context.opened(self)
+        if refusal is not None:
+            self.fail(refusal)
+        elif not self._context.serving:
+            self._wait_to_begin()
 
     def connection_lost(self, error: BaseException | None) -> None:
         """The socket is gone; parked requests are forgotten."""
         del error
         self._closed = True
         self._transport = None
-        self._partial = self._view = None
+        self._release_frames()
+        self._settle_unsent(0)
         self._pending.clear()
-        self._backlog.clear()
         self._out.clear()
         if self.parked is not None:
             self.parked.abandon()
         self._context.lost(self)
+
+    def _wait_to_begin(self) -> None:
+        """Requests queue behind one that is answered when the listener serves (pausing here would
+        have no effect: uvloop reads at once)."""
+        before_all = Request(self, bytearray(), -1, -1, 0, 0)
+        self._park(before_all)
+        self._context.when_serving.append(before_all.no_response)
 
     def eof_received(self) -> None:
         """The client will send no more: close."""
@@ -128,11 +154,15 @@ class Connection:
     def pause_writing(self) -> None:
         """The client does not read: take nothing more from it."""
         self._write_blocked = True
+        self._blocked_tick = self._context.tick
+        if self._transport is not None:
+            self._settle_unsent(self._transport.get_write_buffer_size())
         self._update_reading()
 
     def resume_writing(self) -> None:
         """The client reads again."""
         self._write_blocked = False
+        self._settle_unsent(0)
         self._drain_backlog()
         self._update_reading()
 
@@ -140,9 +170,11 @@ class Connection:
         """Memory for the next bytes: the rest of the started frame, or the listener's scratch."""
         del sizehint
         if self._view is None:
+            if self._memory.used > self._memory.limit:
+                return self._scratch[:SCRATCH_TIGHT_BYTES]
             return self._scratch
         if self._filled == len(self._view):
-            self._grow()
+            self._grow()  # it waits for memory, and this loop delivers nevertheless
         return self._view[self._filled :]
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -180,26 +212,66 @@ class Connection:
             self._keep(scratch[pos:nbytes])
 
     def _keep(self, rest: memoryview) -> None:
+        """Start a frame that has not arrived whole."""
         have = len(rest)
-        whole = FRAME_FIRST_BYTES
+        room = 4 + FRAME_FIRST_BYTES
         if have >= 4:
             (size,) = _SIZE.unpack_from(rest)
-            whole = min(size, max(self._trusted, 2 * have))
-        partial = bytearray(4 + max(whole, have - 4))
-        partial[:have] = rest
+            room = 4 + min(size, max(self._trusted, 2 * have))
         self._filled = have
-        self._partial = partial
-        self._view = memoryview(partial)
+        self._mark_tick, self._mark_filled = self._context.tick, have
+        if room > 4 + FRAME_FIRST_BYTES and not self._memory.may_grow(self, room):
+            room = max(have, FRAME_FIRST_BYTES)
+        self._allocate(room, rest)
+        if have == room:
+            self._starve()
 
     def _grow(self) -> None:
         """Make room for more of a frame that was only promised so far: double what has arrived."""
+        assert self._partial is not None
+        self._allocate(len(self._partial) + self.wanted, self._partial)
+
+    def _allocate(self, room: int, content: Buffer) -> None:
+        partial = bytearray(room)
+        partial[: self._filled] = content
+        self._memory.used += room - (0 if self._partial is None else len(self._partial))
+        self._partial = partial
+        self._view = memoryview(partial)
+
+    def _starve(self) -> None:
+        """The frame needs more memory than there is: read on when `granted` says so."""
+        self._starved = True
+        self._update_reading()
+
+    @property
+    def wanted(self) -> int:
+        """Bytes by which the started frame should grow (`memory_budget.Reader`)."""
         partial = self._partial
         assert partial is not None
         (size,) = _SIZE.unpack_from(partial)
-        grown = bytearray(4 + min(size, 2 * self._filled))
-        grown[: self._filled] = partial
-        self._partial = grown
-        self._view = memoryview(grown)
+        return 4 + min(int(size), 2 * self._filled) - len(partial)
+
+    def granted(self) -> None:
+        """There is memory for the frame again (`memory_budget.Reader`)."""
+        self._starved = False
+        self._mark_tick, self._mark_filled = self._context.tick, self._filled
+        if self._filled == len(self._partial or b""):
+            self._grow()
+        self._update_reading()
+
+    def _frame_done(self) -> None:
+        """The started frame is whole, or will never be."""
+        if self._partial is not None:
+            self._memory.used -= len(self._partial)
+            self._partial = self._view = None
+            self._starved = False
+            self._memory.give_up(self)
+
+    def _release_frames(self) -> None:
+        self._frame_done()
+        self._memory.used -= self._backlog_bytes
+        self._backlog_bytes = 0
+        self._backlog.clear()
 
     def _continue(self, nbytes: int) -> None:
         """More of a started frame arrived."""
@@ -211,8 +283,13 @@ class Connection:
         (size,) = _SIZE.unpack_from(partial)
         self._check_size(size)
         if filled < 4 + size:
+            if filled == len(partial):
+                if self._memory.may_grow(self, self.wanted):
+                    self._grow()
+                else:
+                    self._starve()
             return
-        self._partial = self._view = None
+        self._frame_done()
         self._trusted = min(max(self._trusted, size), FRAME_TRUSTED_BYTES)
         if filled == 4 + size == len(partial):
             self._receive(partial)
@@ -236,8 +313,8 @@ class Connection:
         ):
             self._backlog.append(frame)
             self._backlog_bytes += len(frame)
-            if self._backlog_bytes > BACKLOG_BYTES or len(self._backlog) > BACKLOG_FRAMES:
-                self._update_reading()
+            self._memory.used += len(frame)
+            self._update_reading()
             return
         self._start(frame)
 
@@ -297,6 +374,7 @@ class Connection:
         if not pending:
             self._pending_other = False
         del request
+        self.active_tick = self._context.tick
         self._schedule_flush()
         if self._backlog:
             self._drain_backlog()
@@ -312,6 +390,7 @@ class Connection:
                 return
             backlog.popleft()
             self._backlog_bytes -= len(frame)
+            self._memory.used -= len(frame)
             try:
                 self._start(frame)
             except ProtocolError as error:
@@ -356,7 +435,8 @@ class Connection:
             return
         stop = (
             self._write_blocked
-            or self._backlog_bytes > BACKLOG_BYTES
+            or self._starved
+            or self._backlog_bytes > (0 if self._memory.tight else BACKLOG_BYTES)
             or len(self._backlog) > BACKLOG_FRAMES
         )
         if stop != self._paused:
@@ -365,6 +445,11 @@ class Connection:
                 transport.pause_reading()
             else:
                 transport.resume_reading()
+
+    def _settle_unsent(self, size: int) -> None:
+        """Tell the node how much of its memory waits here for the client to read."""
+        self._memory.unsent += size - self._unsent
+        self._unsent = size
 
     # -- end -------------------------------------------------------------------------------------
 
@@ -388,15 +473,40 @@ class Connection:
         """Whether requests are unanswered."""
         return bool(self._pending or self._backlog)
 
+    @property
+    def hinders(self) -> str | None:
+        """Why a connection has to go when others wait for the memory that it holds."""
+        context = self._context
+        if (
+            self._memory.frames_wait
+            and self._partial is not None
+            and not (self._starved or self._paused)
+        ):
+            ticks = context.tick - self._mark_tick
+            arrived = self._filled - self._mark_filled
+            if ticks >= FRAME_PATIENCE_TICKS and arrived < ticks * FRAME_LEAST_TICK_BYTES:
+                return f"a frame came too slowly, {self._filled} bytes, while others wait"
+        if (
+            self._memory.answers_wait
+            and self._unsent
+            and context.tick - self._blocked_tick >= UNSENT_PATIENCE_TICKS
+        ):
+            return f"the client does not read its answers, {self._unsent} bytes"
+        return None
+
     def fail(self, reason: str) -> None:
-        """The peer broke the protocol: one log line, and the connection ends."""
+        """The peer broke the protocol or a limit: one log line, and the connection ends."""
         if not self._closed:
             log.warning("closing connection from %s:%s: %s", *self.peer[:2], reason)
             self.close()
 
     def close(self) -> None:
-        """Send what is queued, then close."""
+        """Send what is queued, then close; a client that does not read gets nothing more."""
         if self._transport is not None and not self._closed:
             self._flush()
             self._closed = True
-            self._transport.close()
+            self._release_frames()
+            if self._write_blocked:
+                self._transport.abort()
+            else:
+                self._transport.close()

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from barnabas.server.request import Payload, Request
 
 READ_COMMITTED: Final = 1
-#: Bytes of records that one response holds in memory at most. Clients ask for up to 50 MiB by
-#: default; returning less is always allowed, and bounds what a client that never reads can hold.
-RESPONSE_BYTES: Final = 8 * 1024 * 1024
 
 
 class Look:
@@ -82,7 +79,7 @@ class FetchOperation:
         self.full = full
         self.version = request.api_version
         self.committed_only = isolation_level == READ_COMMITTED
-        self._response_bytes = min(max_bytes, broker.fetch_max_bytes, RESPONSE_BYTES)
+        self._response_bytes = min(max_bytes, broker.fetch_max_bytes, broker.memory.fetch_bytes())
         self._min_bytes = min(min_bytes, self._response_bytes)
         self._replica_id = replica_id
         self._timer: Timer | None = None

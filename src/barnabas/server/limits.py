@@ -28,3 +28,22 @@ SWEEP_INTERVAL_MS: Final = 250
 
 #: Longest client id kept for logs and caches of a connection.
 HEADER_CACHE_BYTES: Final = 512
+
+#: Frames of all connections that are incomplete or wait for their turn (`memory_budget.py`), unless
+#: `queued.max.request.bytes` says otherwise. Beyond it frames wait for each other.
+RECEIVE_BYTES: Final = 16 * 1024 * 1024
+SCRATCH_TIGHT_BYTES: Final = 16 * 1024
+
+#: While a frame waits for memory, others must grow by so much per sweep (64 KiB/s) after 2 seconds.
+FRAME_PATIENCE_TICKS: Final = 8
+FRAME_LEAST_TICK_BYTES: Final = 16 * 1024
+
+#: Bytes of records that one Fetch response holds in memory at most. Clients ask for up to 50 MiB by
+#: default; returning less is always allowed, and bounds what a client that never reads can hold.
+FETCH_RESPONSE_BYTES: Final = 8 * 1024 * 1024
+
+#: Answers of all clients that do not read, beyond which a Fetch gets little, and how long such a
+#: client may go on taking nothing when there is no room left (10 s).
+UNSENT_BYTES: Final = 16 * 1024 * 1024
+FETCH_LEAST_BYTES: Final = 64 * 1024
+UNSENT_PATIENCE_TICKS: Final = 40

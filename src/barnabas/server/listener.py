@@ -16,6 +16,8 @@ from barnabas.wire.headers import parse_request_header
 
 if TYPE_CHECKING:
     from barnabas.security.principal import Principal
+    from barnabas.server.connection_limits import ConnectionLimits
+    from barnabas.server.memory_budget import MemoryBudget
 
 log = logging.getLogger("barnabas.server")
 
@@ -34,6 +36,8 @@ class ListenerContext:
         controller: bool,
         principal: Principal,
         max_request_bytes: int,
+        memory: MemoryBudget,
+        limits: ConnectionLimits,
         call_soon: Callable[[Callable[[], None]], object],
     ) -> None:
         self.name = name
@@ -42,25 +46,39 @@ class ListenerContext:
         self.table = table
         self.principal = principal
         self.max_request_bytes = max_request_bytes
+        self.memory = memory
+        #: Whether requests are read. Until then clients connect and wait.
+        self.serving = False
+        self.when_serving: list[Callable[[], None]] = []
         self.call_soon = call_soon
         self.scratch = memoryview(bytearray(SCRATCH_BYTES))
         self.connections: set[Connection] = set()
         self.socket: Socket | None = None
         #: Counts sweeps; connections note it when they hear from their client.
         self.tick = 0
+        self._limits = limits
         self._unsupported_api_versions = unsupported_api_versions
+
+    def serve(self) -> None:
+        """Read requests, those of clients that came early first."""
+        self.serving = True
+        early, self.when_serving = self.when_serving, []
+        for begin in early:
+            begin()
 
     def connect(self) -> Connection:
         """Protocol factory of the listening socket."""
         return Connection(self)
 
-    def opened(self, connection: Connection) -> None:
-        """A client connected."""
+    def opened(self, connection: Connection) -> str | None:
+        """A client connected; says why it cannot stay."""
         self.connections.add(connection)
+        return self._limits.admit(connection.peer[0])
 
     def lost(self, connection: Connection) -> None:
         """A client is gone."""
         self.connections.discard(connection)
+        self._limits.leave(connection.peer[0])
 
     def unknown(self, api_key: int, api_version: int) -> Entry:
         """ApiVersions of any version is answered; everything else closes the connection."""
@@ -78,14 +96,20 @@ class ListenerContext:
         return 4 + header.end
 
     def sweep(self, idle_ticks: int) -> None:
-        """Close connections that were silent for `idle_ticks` sweeps and wait for nothing."""
+        """Close connections that were silent for `idle_ticks` sweeps (never, if negative) and wait
+        for nothing, and those that hold memory which others need."""
         self.tick += 1
         horizon = self.tick - idle_ticks
-        if horizon > 0:
+        if idle_ticks >= 0 and horizon > 0:
             for connection in [
                 c for c in self.connections if c.active_tick < horizon and not c.busy
             ]:
                 connection.close()
+        if self.memory.frames_wait or self.memory.answers_wait:
+            for connection in list(self.connections):
+                reason = connection.hinders
+                if reason is not None:
+                    connection.fail(reason)
 
     def close(self) -> None:
         """Stop accepting and close every connection."""

@@ -11,7 +11,7 @@ the next Fetch is given.
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Protocol
 
 from barnabas.server.limits import FETCH_LEAST_BYTES, FETCH_RESPONSE_BYTES, UNSENT_BYTES
 
@@ -33,7 +33,7 @@ class MemoryBudget:
     __slots__ = ("_overdrawn", "_waiting", "limit", "unsent", "used")
 
     def __init__(self, limit: int) -> None:
-        self.limit: Final = limit
+        self.limit = limit
         #: Bytes of frames that are incomplete or wait for their turn.
         self.used = 0
         #: Bytes of answers queued at clients that do not read.
@@ -47,9 +47,14 @@ class MemoryBudget:
         return self.used > self.limit
 
     @property
-    def contended(self) -> bool:
-        """Whether a frame has to wait, or passes beyond the budget."""
-        return bool(self._waiting) or self._overdrawn is not None
+    def frames_wait(self) -> bool:
+        """Whether some frame waits for memory."""
+        return bool(self._waiting)
+
+    @property
+    def answers_wait(self) -> bool:
+        """Whether clients that do not read hold so much that Fetch gets the least."""
+        return self.unsent > UNSENT_BYTES - FETCH_LEAST_BYTES
 
     def may_grow(self, reader: Reader, more: int) -> bool:
         """Whether `reader` may allocate `more` bytes now; if not, it is told when it may."""

@@ -23,6 +23,7 @@ from barnabas.security.authorizer import AllowAll, Authorizer
 from barnabas.security.principal import ANONYMOUS
 from barnabas.server.broker import Broker
 from barnabas.server.config_schema import NodeConfigSchema
+from barnabas.server.connection_limits import ConnectionLimits
 from barnabas.server.directories import Directories, bootstrap_of, open_directories
 from barnabas.server.dispatch import build_table, unsupported_api_versions
 from barnabas.server.hosting import Hosting
@@ -126,6 +127,8 @@ class Node:
             previous_epoch=max(d.broker_epoch for d in self._opened.logs),
         )
         await registration.unfence()
+        for context in self._listeners:
+            context.serve()
         maintenance.start()
         self._sweep()
 
@@ -211,6 +214,7 @@ class Node:
     async def _listen(self, broker: Broker) -> None:
         config = self.config
         unsupported = unsupported_api_versions(broker)
+        limits = ConnectionLimits(lambda: broker.config)
         for endpoint in config.listeners:
             controller = endpoint.name in config.controller_listener_names
             context = ListenerContext(
@@ -220,6 +224,8 @@ class Node:
                 controller=controller,
                 principal=ANONYMOUS,
                 max_request_bytes=config.get_int("socket.request.max.bytes"),
+                memory=broker.memory,
+                limits=limits,
                 call_soon=broker.call_soon,
             )
             context.socket = await self._ports.network.listen(
@@ -252,7 +258,8 @@ class Node:
         broker = self.broker
         broker.coarse_ms = self._ports.clock.monotonic_ms()
         broker.partitions.expire(broker.coarse_ms)
-        idle_ticks = self.config.get_int("connections.max.idle.ms") // SWEEP_INTERVAL_MS
+        idle_ms = self.config.get_int("connections.max.idle.ms")
+        idle_ticks = max(1, idle_ms // SWEEP_INTERVAL_MS) if idle_ms >= 0 else -1
         for context in self._listeners:
             context.sweep(idle_ticks)
         self._sweeper = self._ports.clock.call_later(SWEEP_INTERVAL_MS, self._sweep)

@@ -7,12 +7,15 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from barnabas.config.broker import BrokerConfig, default_properties
 from barnabas.ports import Buffer
 from barnabas.security.principal import ANONYMOUS
 from barnabas.server.connection import Connection
+from barnabas.server.connection_limits import ConnectionLimits
 from barnabas.server.dispatch import Entry
-from barnabas.server.limits import BACKLOG_BYTES, FRAME_FIRST_BYTES
+from barnabas.server.limits import BACKLOG_BYTES, FRAME_FIRST_BYTES, RECEIVE_BYTES
 from barnabas.server.listener import ListenerContext
+from barnabas.server.memory_budget import MemoryBudget
 from barnabas.server.request import Payload, Request
 
 PRODUCE, METADATA = 0, 3
@@ -53,11 +56,13 @@ class FakeTransport:
 class Server:
     """A listener whose handlers do what the test says."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: dict[str, str] | None = None) -> None:
         self.parked: list[Request] = []
         self.seen: list[tuple[int, int, bytes]] = []
         self.later: list[Callable[[], None]] = []
         self.answer_at_once = True
+        self.memory = MemoryBudget(RECEIVE_BYTES)
+        self.config = BrokerConfig.from_properties(default_properties("/d") | (settings or {}))
         table = {
             (key, version): Entry(self.handle, flexible=version >= 9)
             for key in (PRODUCE, METADATA)
@@ -70,11 +75,18 @@ class Server:
             controller=False,
             principal=ANONYMOUS,
             max_request_bytes=MAX_REQUEST,
+            memory=self.memory,
+            limits=ConnectionLimits(lambda: self.config),
             call_soon=self.later.append,
         )
-        self.connection = Connection(self.context)
-        self.transport = FakeTransport()
-        self.connection.connection_made(self.transport)
+        self.context.serve()
+        self.connection, self.transport = self.connect()
+
+    def connect(self) -> tuple[Connection, FakeTransport]:
+        connection = Connection(self.context)
+        transport = FakeTransport()
+        connection.connection_made(transport)
+        return connection, transport
 
     def handle(self, request: Request) -> Payload | None:
         self.seen.append(
