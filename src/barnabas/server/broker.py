@@ -20,6 +20,7 @@ from barnabas.server.fetch_sessions import FetchSessionCache
 from barnabas.server.hosting import Hosting
 from barnabas.server.limits import RECEIVE_BYTES
 from barnabas.server.memory_budget import MemoryBudget
+from barnabas.server.limits import SWEEP_INTERVAL_MS
 from barnabas.server.partitions import HostedPartition
 from barnabas.server.producer_ids import ProducerIdAllocator
 from barnabas.wire.errors import ErrorCode, KafkaError
@@ -75,8 +76,8 @@ class Broker:
         queued = config.get_int("queued.max.request.bytes")
         #: What the connections of all listeners may hold together.
         self.memory = MemoryBudget(queued if queued > 0 else RECEIVE_BYTES)
-        #: Monotonic milliseconds at the last sweep: fine enough for time-outs of seconds.
-        self.coarse_ms = self.clock.monotonic_ms()
+        #: Monotonic milliseconds at the next sweep: "now" for time-outs, which so are never early.
+        self.coarse_ms = self.clock.monotonic_ms() + SWEEP_INTERVAL_MS
         self.call_soon: Callable[[Callable[[], None]], object] = (
             asyncio.get_running_loop().call_soon
         )

@@ -256,8 +256,9 @@ class Node:
 
     def _sweep(self) -> None:
         broker = self.broker
-        broker.coarse_ms = self._ports.clock.monotonic_ms()
-        broker.partitions.expire(broker.coarse_ms)
+        now_ms = self._ports.clock.monotonic_ms()
+        broker.coarse_ms = now_ms + SWEEP_INTERVAL_MS
+        broker.partitions.expire(now_ms)
         idle_ms = self.config.get_int("connections.max.idle.ms")
         idle_ticks = max(1, idle_ms // SWEEP_INTERVAL_MS) if idle_ms >= 0 else -1
         for context in self._listeners:
