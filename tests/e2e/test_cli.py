@@ -19,15 +19,15 @@ import pytest
 from barnabas.cli.exits import Exit
 from tests.e2e.node import Node, Shell, run, start_arguments
 
+ELSEWHERE = os.environ.get("BARNABAS_E2E_BOOTSTRAP")
 _names = count()
 
 
 @pytest.fixture(scope="module")
 def sh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """Commands against a node."""
-    elsewhere = os.environ.get("BARNABAS_E2E_BOOTSTRAP")
-    if elsewhere:
-        yield Shell(elsewhere)
+    if ELSEWHERE:
+        yield Shell(ELSEWHERE)
         return
     node = Node(tmp_path_factory.mktemp("node") / "data")
     yield Shell(node.address)
@@ -40,7 +40,8 @@ def topic(sh: Shell) -> Iterator[str]:
     name = f"e2e-{os.getpid()}-{next(_names)}"
     sh("topics", "create", name, "--partitions", "3")
     yield name
-    sh("topics", "delete", name, "--if-exists", "--yes")
+    if ELSEWHERE:  # our own node goes away with all its topics
+        sh("topics", "delete", name, "--if-exists", "--yes")
 
 
 # -- topics and configs --
