@@ -20,7 +20,7 @@ from barnabas.log.files import FilePool
 from barnabas.log.settle import Settling
 from barnabas.log.writer import LogWriter
 from barnabas.metadata.bootstrap import activation_records, bootstrap_records
-from barnabas.metadata.controller.decision import Decision
+from barnabas.metadata.controller.decision import MAX_RECORDS_PER_BATCH, Decision
 from barnabas.metadata.delta import MetadataDelta
 from barnabas.metadata.features import METADATA_VERSION, MV_LATEST
 from barnabas.metadata.framing import decode_record, encode_records
@@ -265,8 +265,10 @@ class MetadataLog:
         """
         self._check_leading()
         decision = decide(self._pending_image)
-        if decision.records:
-            self._append(decision.records)
+        records = decision.records
+        step = len(records) if decision.atomic else MAX_RECORDS_PER_BATCH
+        for start in range(0, len(records), step or 1):
+            self._append(records[start : start + step])
         if self._waiting:
             # Without records, too: what it was decided on is not committed yet, and who is told
             # must not see it undone. Shielded: others may wait for the same batch.
@@ -460,6 +462,7 @@ class MetadataLog:
         for future in (*waiting, self._activated):
             if future is not None and not future.done():
                 future.set_exception(failure)
+                future.exception()  # who waited may be gone: then nobody has to hear it
 
 
 def _first_level(records: Sequence[Message]) -> int:

@@ -139,6 +139,19 @@ def test_errors_of_a_decision_reach_the_caller_and_change_nothing() -> None:
     run(test)
 
 
+def test_a_large_decision_that_need_not_be_atomic_is_split() -> None:
+    async def test(world: SimWorld) -> None:
+        running = await started(world.host("a").ports)
+        records = [ConfigRecord(2, "t", str(n % 7), str(n)) for n in range(25_000)]
+        before = len(contents(running, f"{0:020d}.log"))
+        await running.log.submit(lambda _: Decision(records, None, atomic=False))
+        batches = iter_batches(contents(running, f"{0:020d}.log")[before:])
+        assert [h.records_count for _, h in batches] == [10_000, 10_000, 5_000]
+        assert running.values == {str(n % 7): str(n) for n in range(24_993, 25_000)}
+
+    run(test)
+
+
 def test_a_caller_that_goes_away_takes_nobody_with_it() -> None:
     async def test(world: SimWorld) -> None:
         running = await started(world.host("a").ports)

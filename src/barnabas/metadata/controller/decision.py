@@ -17,15 +17,24 @@ T_co = TypeVar("T_co", covariant=True)
 MAX_RECORDS_PER_USER_OPERATION = 10_000
 """Kafka's cap on the records of one request; more is a POLICY_VIOLATION."""
 
+MAX_RECORDS_PER_BATCH = 10_000
+"""Kafka's cap on the records of one batch of a decision that is not atomic."""
+
 MIN_INSYNC_REPLICAS = "min.insync.replicas"
 UNCLEAN_LEADER_ELECTION = "unclean.leader.election.enable"
 
 
 class Decision(NamedTuple, Generic[T_co]):
-    """Records to append as one atomic batch (none: nothing to wait for), and the reply."""
+    """Records to append (none: nothing to wait for), and the reply.
+
+    `atomic`: all in one batch. Otherwise in order, in batches of at most
+    MAX_RECORDS_PER_BATCH: what a broker's coming and going writes grows with its partitions, and
+    a half of it is finished when the broker comes or is fenced again.
+    """
 
     records: Sequence[Message]
     response: T_co
+    atomic: bool = True
 
 
 class ConfigSchema(Protocol):

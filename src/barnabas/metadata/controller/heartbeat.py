@@ -84,7 +84,7 @@ def heartbeat(
         is_fenced=following in (FENCED, SHUTDOWN_NOW),
         should_shut_down=following is SHUTDOWN_NOW,
     )
-    return Decision(records, response)
+    return Decision(records, response, atomic=False)
 
 
 def control_state(broker: BrokerRegistration) -> BrokerControlState:

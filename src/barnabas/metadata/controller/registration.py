@@ -80,7 +80,9 @@ def register_broker(
             clean = version >= 3 and existing.epoch == request.previous_broker_epoch
             records += replace_incarnation(image, settings, request.broker_id, clean=clean)
     records.append(record)
-    return Decision(records, BrokerRegistrationResponse(broker_epoch=record.broker_epoch))
+    response = BrokerRegistrationResponse(broker_epoch=record.broker_epoch)
+    # The registration comes last, so that an interrupted clean-up is done again with the next one.
+    return Decision(records, response, atomic=False)
 
 
 def unregister(
@@ -91,7 +93,7 @@ def unregister(
         raise KafkaError(
             ErrorCode.BROKER_ID_NOT_REGISTERED, f"Broker {broker_id} is not registered."
         )
-    return Decision(unregister_broker(image, settings, broker_id), None)
+    return Decision(unregister_broker(image, settings, broker_id), None, atomic=False)
 
 
 def fence_stale(
@@ -106,7 +108,7 @@ def fence_stale(
         sessions.end(broker_id)
         broker = image.cluster.brokers.get(broker_id)
         if broker is not None and not broker.fenced:
-            return Decision(fence_broker(image, settings, broker_id), broker_id)
+            return Decision(fence_broker(image, settings, broker_id), broker_id, atomic=False)
     return Decision((), None)
 
 
