@@ -130,6 +130,7 @@ class ProducerCore:
         Raises `RecordTooLarge`. The topic must be known.
         """
         size = record_size_bound(key, value, headers)
+        free = partition is None and key is None
         if partition is None:
             partition = self._partitioners[topic].partition(key)
         name = (topic, partition)
@@ -137,7 +138,7 @@ class ProducerCore:
         if batch is None or batch.size + size > self._config.batch_size:
             if batch is not None:
                 self._close(name, batch)
-                if key is None:
+                if free:
                     partition = self._partitioners[topic].partition(key)
                     name = (topic, partition)
             batch = self._open.get(name) or self._start(name, size, now)

@@ -117,6 +117,12 @@ def test_records_without_key_move_on_when_their_batch_is_full() -> None:
     assert first.partition != second.partition
 
 
+def test_a_chosen_partition_is_kept_when_its_batch_is_full() -> None:
+    rig = Rig(partitions=2)
+    batches = [rig.add(partition=at) for at in (0, 0, 0, 1, 1)]
+    assert [batch.partition for batch in batches] == [0, 0, 0, 1, 1]
+
+
 def test_a_record_beyond_the_request_size_is_refused() -> None:
     rig = Rig(ProducerConfig(max_request_size=1000))
     with pytest.raises(RecordTooLarge):
