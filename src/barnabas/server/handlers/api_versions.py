@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from barnabas.metadata.features import supported_features
+from barnabas.metadata.features import KRAFT_VERSION, supported_features
 from barnabas.wire.apis import API
 from barnabas.wire.errors import ErrorCode
 from barnabas.wire.messages.api_versions_request import ApiVersionsRequest
@@ -36,6 +36,8 @@ def handle(broker: Broker, request: Request, message: ApiVersionsRequest) -> Api
     ):
         return ApiVersionsResponse(error_code=ErrorCode.INVALID_REQUEST)
     image = broker.image
+    # kraft.version lives in the quorum's control records, not in the image (KIP-853).
+    levels = image.features.levels() | {KRAFT_VERSION: broker.metadata.kraft_version}
     return ApiVersionsResponse(
         api_keys=[
             ApiVersion(api.key, api.advertised_min, api.max_version)
@@ -50,7 +52,7 @@ def handle(broker: Broker, request: Request, message: ApiVersionsRequest) -> Api
         finalized_features_epoch=max(image.provenance.offset, 0),
         finalized_features=[
             FinalizedFeatureKey(name, level, level)
-            for name, level in image.features.levels().items()
+            for name, level in levels.items()
             if level > 0
         ],
     )
