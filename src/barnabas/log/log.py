@@ -84,6 +84,7 @@ class Log:
         "producers",
         "recovery_point",
         "segments",
+        "settled_base",
         "snapshot_position",
         "snapshots",
         "sync",
@@ -148,6 +149,8 @@ class Log:
         its first batch. The counts of entries come from the segment's sizes.
         """
         segment = self.segments[-1]
+        self.settled_base = segment.base_offset
+        """The writer is done with all files of segments below this base offset."""
         self._active = segment
         self._tail = Pending(segment, position, new=False)
         self._buffers = self._tail.buffers

@@ -48,8 +48,8 @@ def delete_old_segments(log: Log, now_ms: int, high_watermark: int) -> tuple[Del
     """Take the segments that retention allows out of `log`, and move its log start.
 
     Returns what to do on disk (`None`: nothing), and whether the active segment qualifies, too:
-    it was rolled, and goes at the next call once the roll is durable. Only durable segments go:
-    the writer is done with them.
+    it was rolled, and goes at the next call once the roll is durable. Only segments go that the
+    writer is done with: a rolled one has indexes to be synced even when its data is durable.
     """
     due = _due(log, now_ms, high_watermark)
     if not due:
@@ -60,7 +60,7 @@ def delete_old_segments(log: Log, now_ms: int, high_watermark: int) -> tuple[Del
         if log.segments[-1].size > 0:
             log.roll()
             rolled = True
-    while due and log.bases[due] > log.durable_offset:
+    while due and (log.bases[due] > log.durable_offset or log.bases[due - 1] >= log.settled_base):
         due -= 1
     return (drop_segments(log, due) if due else None), rolled
 

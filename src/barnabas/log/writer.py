@@ -311,6 +311,7 @@ def _plan(log: Log) -> SyncPlan:
 def _made_durable(plan: SyncPlan) -> None:
     log = plan.log
     log.durable_offset = plan.offset
+    log.settled_base = max(log.settled_base, plan.base)
     log.mark(plan.offset, plan.base, plan.position)
     log.snapshots += [piece.next_base for piece in plan.rolled]
 
