@@ -381,3 +381,21 @@ def test_every_crash_of_a_scripted_run() -> None:
         World(after, config, now=NOW).open(create=False)
         assert dump(after, PATH) == once
     assert images > 300
+
+
+def test_retention_leaves_a_rolled_segment_to_the_writer_until_its_indexes_are_synced() -> None:
+    w, log = world(retention_bytes=0)
+    other = w.open("u")
+    append(other, [b"x"])
+    while not w.executor.jobs:
+        w.step()
+    sync_of_other = w.executor.jobs.popleft()
+    log.roll()  # its data is durable, its last index entries are not
+    w.settle()
+    w.maintenance.retain(log)
+    w.settle()
+    w.executor.jobs.append(sync_of_other)
+    w.settle()
+    retain(w, log)
+    assert w.failures == []
+    assert log.bases == [log.end_offset]
