@@ -18,9 +18,8 @@ from barnabas.security.authorizer import Authorizer
 from barnabas.server.authorization import Authorization
 from barnabas.server.fetch_sessions import FetchSessionCache
 from barnabas.server.hosting import Hosting
-from barnabas.server.limits import RECEIVE_BYTES
+from barnabas.server.limits import RECEIVE_BYTES, SWEEP_INTERVAL_MS
 from barnabas.server.memory_budget import MemoryBudget
-from barnabas.server.limits import SWEEP_INTERVAL_MS
 from barnabas.server.partitions import HostedPartition
 from barnabas.server.producer_ids import ProducerIdAllocator
 from barnabas.wire.errors import ErrorCode, KafkaError
@@ -29,6 +28,7 @@ from barnabas.wire.messages.create_topics_request import CreatableTopic, CreateT
 
 if TYPE_CHECKING:
     from barnabas.replication.metadata_log import MetadataLog
+    from barnabas.server.connection import Connection
 
 log = logging.getLogger("barnabas.server")
 
@@ -82,6 +82,7 @@ class Broker:
             asyncio.get_running_loop().call_soon
         )
         self._random_below = ports.random.below
+        self._wildcards = {e.name for e in config.advertised_broker_listeners if not e.host}
         self._storage_failed = on_storage_failure
         self._tasks: set[asyncio.Task[None]] = set()
         self._creating: set[str] = set()
@@ -134,13 +135,22 @@ class Broker:
         """
         return await self.metadata.submit(decide)
 
-    def nodes(self, listener: str, *, include_fenced: bool = False) -> list[NodeAddress]:
-        """Brokers that clients of `listener` can reach."""
-        return [
-            NodeAddress(b.id, endpoint.host, endpoint.port, b.rack, b.fenced)
-            for b in self.image.cluster.brokers.values()
-            if (include_fenced or not b.fenced) and (endpoint := b.endpoint(listener)) is not None
-        ]
+    def nodes(self, client: Connection, *, include_fenced: bool = False) -> list[NodeAddress]:
+        """Brokers that clients of a listener can reach.
+
+        A listener on every address of the machine, with nothing advertised, is told as the address
+        that the client itself has reached.
+        """
+        listener = client.listener_name
+        found = []
+        for broker in self.image.cluster.brokers.values():
+            endpoint = broker.endpoint(listener)
+            if endpoint is None or (broker.fenced and not include_fenced):
+                continue
+            own = broker.id == self.node_id and listener in self._wildcards
+            host = client.local[0] if own else endpoint.host
+            found.append(NodeAddress(broker.id, host, endpoint.port, broker.rack, broker.fenced))
+        return found
 
     def controller_nodes(self, listener: str) -> list[NodeAddress]:
         """Controllers that clients of a controller listener can reach."""

@@ -45,6 +45,9 @@ class Parked(Protocol):
     def abandon(self) -> None:
         """The client is gone."""
 
+    def hurry(self) -> None:
+        """Other requests queue behind this one: answer now."""
+
 
 class Connection:
     """The receiving side of a client socket (`ports.StreamProtocol`)."""
@@ -76,6 +79,7 @@ class Connection:
         "active_tick",
         "client_id",
         "header_tail",
+        "local",
         "parked",
         "peer",
         "principal",
@@ -108,7 +112,7 @@ class Connection:
         self.client_id = ""
         self.header_tail = b""
         self.principal = context.principal
-        self.peer = ("", 0)
+        self.peer = self.local = ("", 0)
         self.active_tick = context.tick
         #: Targets of earlier Produce requests, by the bytes that named them (handlers/produce).
         self.produce_targets: dict[bytes, ProduceTarget] = {}
@@ -121,6 +125,7 @@ class Connection:
         """A client connected."""
         self._transport = transport
         self.peer = transport.peer
+        self.local = transport.local
         refusal = self._context.opened(self)
         if refusal is not None:
             self.fail(refusal)
@@ -250,6 +255,12 @@ class Connection:
         assert partial is not None
         (size,) = _SIZE.unpack_from(partial)
         return 4 + min(int(size), 2 * self._filled) - len(partial)
+
+    @property
+    def lacking(self) -> int:
+        """Bytes of the started frame that have not arrived (`memory_budget.Reader`)."""
+        (size,) = _SIZE.unpack_from(self._partial or b"\0\0\0\0")
+        return 4 + int(size) - self._filled
 
     def granted(self) -> None:
         """There is memory for the frame again (`memory_budget.Reader`)."""
@@ -445,6 +456,14 @@ class Connection:
                 transport.pause_reading()
             else:
                 transport.resume_reading()
+        if stop and self.parked is not None and not self._write_blocked:
+            self._context.call_soon(self._hurry)
+
+    def _hurry(self) -> None:
+        """While it is not read, a connection does not see that its client is gone: it may not wait
+        as long as a Fetch may ask for."""
+        if self._paused and self.parked is not None:
+            self.parked.hurry()
 
     def _settle_unsent(self, size: int) -> None:
         """Tell the node how much of its memory waits here for the client to read."""

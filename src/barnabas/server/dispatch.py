@@ -88,7 +88,7 @@ def _message_entry(
     broker: Broker, api: Api, handler: MessageHandler, flexible: bool
 ) -> Callable[[Request], Payload | None]:
     def handle(request: Request) -> Payload | None:
-        message = codec.decode(api.request, request.api_version, request.view, request.body)
+        message = request.decode(api.request)
         result = handler(broker, request, message)
         if isinstance(result, Message):
             return encode_response(request, result, flexible)

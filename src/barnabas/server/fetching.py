@@ -153,10 +153,9 @@ class FetchOperation:
         endpoints: list[Node] = []
         if self.version >= 16 and any(result.leader for result in told):
             leaders = {result.leader[0] for result in told if result.leader}
-            listener = self._request.connection.listener_name
             endpoints = [
                 Node(n.id, n.host, n.port, n.rack)
-                for n in self._broker.nodes(listener)
+                for n in self._broker.nodes(self._request.connection)
                 if n.id in leaders
             ]
         return encode(
@@ -176,6 +175,10 @@ class FetchOperation:
             self._timer.cancel()
             self._timer = None
         self._request.connection.parked = None
+
+    def hurry(self) -> None:
+        """Answer with what is there."""
+        self._time_over()
 
     def abandon(self) -> None:
         """The client is gone."""

@@ -2,8 +2,9 @@
 
 Frames: one connection costs what has arrived (`connection.py`), all of them together a budget. A
 frame that would go beyond it waits: its connection is not read until others have finished. One
-waiting frame at a time may pass nevertheless, so that the largest honest frame always gets through,
-and while somebody waits, who holds memory without making progress is closed.
+waiting frame at a time may pass nevertheless, the one that lacks least and the one that waits
+longest in turn, so that every honest frame gets through soon; and while somebody waits, who holds
+memory without making progress is closed.
 
 Answers: a client that does not read keeps its answer in memory. The more of that there is, the less
 the next Fetch is given.
@@ -23,6 +24,10 @@ class Reader(Protocol):
     def wanted(self) -> int:
         """Bytes that it needs to go on."""
 
+    @property
+    def lacking(self) -> int:
+        """Bytes that have not arrived yet."""
+
     def granted(self) -> None:
         """Take them and go on."""
 
@@ -30,7 +35,7 @@ class Reader(Protocol):
 class MemoryBudget:
     """Counts the bytes of unfinished and waiting frames, and of answers that clients do not take."""
 
-    __slots__ = ("_overdrawn", "_waiting", "limit", "unsent", "used")
+    __slots__ = ("_oldest_next", "_overdrawn", "_waiting", "limit", "unsent", "used")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -40,6 +45,7 @@ class MemoryBudget:
         self.unsent = 0
         self._waiting: dict[Reader, None] = {}
         self._overdrawn: Reader | None = None
+        self._oldest_next = True
 
     @property
     def tight(self) -> bool:
@@ -58,9 +64,9 @@ class MemoryBudget:
 
     def may_grow(self, reader: Reader, more: int) -> bool:
         """Whether `reader` may allocate `more` bytes now; if not, it is told when it may."""
-        if reader is self._overdrawn or (not self._waiting and self.used + more <= self.limit):
+        if reader is self._overdrawn or self.used + more <= self.limit:
             return True
-        if self._overdrawn is None and not self._waiting:
+        if self._overdrawn is None:
             self._overdrawn = reader
             return True
         self._waiting[reader] = None
@@ -75,10 +81,13 @@ class MemoryBudget:
 
     def _grant(self) -> None:
         while self._waiting:
-            reader = next(iter(self._waiting))
+            reader = min(self._waiting, key=lambda each: each.lacking)
             if self.used + reader.wanted > self.limit:
                 if self._overdrawn is not None:
                     return
+                self._oldest_next = not self._oldest_next
+                if self._oldest_next:
+                    reader = next(iter(self._waiting))
                 self._overdrawn = reader
             del self._waiting[reader]
             reader.granted()

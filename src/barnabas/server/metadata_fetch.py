@@ -53,7 +53,7 @@ async def _answer(
     answer = await _ask(broker, replica, wanted, message.max_bytes)
     if answer.parkable and message.max_wait_ms > 0:
         if wanted.high_watermark >= answer.partition.high_watermark:
-            await _wait(broker, message.max_wait_ms)
+            await _Wait().until_news(broker, request, message.max_wait_ms)
         answer = await _ask(broker, replica, wanted, message.max_bytes)
     topic = FetchableTopicResponse(METADATA_TOPIC, METADATA_TOPIC_ID, partitions=[answer.partition])
     response = FetchResponse(responses=[topic])
@@ -85,18 +85,28 @@ async def _ask(
         raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR) from error
 
 
-async def _wait(broker: Broker, max_wait_ms: int) -> None:
-    """Until the metadata log has news, or time is over."""
-    news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+class _Wait:
+    """A fetch that waits (`connection.Parked`)."""
 
-    def wake() -> None:
-        if not news.done():
-            news.set_result(None)
+    def __init__(self) -> None:
+        self._news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    broker.metadata_waiters.add(wake)
-    timer = broker.clock.call_later(max_wait_ms, wake)
-    try:
-        await news
-    finally:
-        broker.metadata_waiters.discard(wake)
-        timer.cancel()
+    def hurry(self) -> None:
+        """Wait no longer."""
+        if not self._news.done():
+            self._news.set_result(None)
+
+    abandon = hurry
+
+    async def until_news(self, broker: Broker, request: Request, max_wait_ms: int) -> None:
+        """Until the metadata log has news, time is over or the client is gone."""
+        wake = self.hurry
+        request.connection.parked = self
+        broker.metadata_waiters.add(wake)
+        timer = broker.clock.call_later(max_wait_ms, wake)
+        try:
+            await self._news
+        finally:
+            request.connection.parked = None
+            broker.metadata_waiters.discard(wake)
+            timer.cancel()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from barnabas.ports import Buffer
+from barnabas.server.limits import REQUEST_ELEMENTS
+from barnabas.wire import codec
+from barnabas.wire.message import Message
 
 if TYPE_CHECKING:
     from barnabas.security.principal import Principal
@@ -12,6 +15,9 @@ if TYPE_CHECKING:
 
 #: A response: the header and body, without the size prefix, as one or several buffers.
 Payload = bytes | bytearray | list[Buffer]
+
+
+M = TypeVar("M", bound=Message)
 
 
 class Request:
@@ -64,6 +70,10 @@ class Request:
     def client_id(self) -> str:
         """The client id of the request header; null is the empty string."""
         return self.connection.client_id
+
+    def decode(self, cls: type[M]) -> M:
+        """The body as a message. Raises `ProtocolError`."""
+        return codec.decode(cls, self.api_version, self.view, self.body, budget=REQUEST_ELEMENTS)
 
     def respond(self, payload: Payload) -> None:
         """Hand in the answer of a parked request; ignored once the connection is gone."""

@@ -51,8 +51,6 @@ def handle(broker: Broker, request: Request, message: ApiVersionsRequest) -> Api
         ],
         finalized_features_epoch=max(image.provenance.offset, 0),
         finalized_features=[
-            FinalizedFeatureKey(name, level, level)
-            for name, level in levels.items()
-            if level > 0
+            FinalizedFeatureKey(name, level, level) for name, level in levels.items() if level > 0
         ],
     )

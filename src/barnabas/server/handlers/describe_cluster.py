@@ -58,7 +58,7 @@ def handle(
             for n in (
                 broker.controller_nodes(listener)
                 if on_controller
-                else broker.nodes(listener, include_fenced=message.include_fenced_brokers)
+                else broker.nodes(request.connection, include_fenced=message.include_fenced_brokers)
             )
         ],
         cluster_authorized_operations=operations,

@@ -24,7 +24,7 @@ from barnabas.server.fetch_sessions import (
 )
 from barnabas.server.fetching import FetchOperation
 from barnabas.server.metadata_fetch import fetch_metadata
-from barnabas.wire import codec, uuids
+from barnabas.wire import uuids
 from barnabas.wire.errors import ErrorCode
 from barnabas.wire.messages.fetch_request import FetchRequest
 
@@ -39,9 +39,7 @@ REPLICA_STATE_FROM: Final = 15
 
 def handle(broker: Broker, request: Request) -> Payload | None:
     """Find or make the session, apply what the request changes, read or wait."""
-    message: FetchRequest = codec.decode(
-        FetchRequest, request.api_version, request.view, request.body
-    )
+    message: FetchRequest = request.decode(FetchRequest)
     version = request.api_version
     replica_id = message.replica_id
     if version >= REPLICA_STATE_FROM:

@@ -60,7 +60,7 @@ def handle(broker: Broker, request: Request, message: MetadataRequest) -> Metada
     return MetadataResponse(
         brokers=[
             MetadataResponseBroker(n.id, n.host, n.port, n.rack)
-            for n in broker.nodes(request.connection.listener_name)
+            for n in broker.nodes(request.connection)
         ],
         cluster_id=broker.cluster_id,
         controller_id=broker.random_broker_id(),

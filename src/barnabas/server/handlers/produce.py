@@ -21,7 +21,6 @@ from barnabas.server.append import Appended, append_batch, check_batch_off_loop
 from barnabas.server.dispatch import encode_response
 from barnabas.server.partitions import HostedPartition
 from barnabas.server.topics import INTERNAL_TOPICS
-from barnabas.wire import codec
 from barnabas.wire.errors import ErrorCode
 from barnabas.wire.messages.produce_request import ProduceRequest
 from barnabas.wire.messages.produce_response import (
@@ -233,7 +232,7 @@ class PendingProduce:
             partitions = topics.setdefault((outcome.topic, outcome.topic_id), [])
             partitions.append(self._partition(outcome, leaders))
         request = self._request
-        nodes = self._broker.nodes(request.connection.listener_name) if leaders else ()
+        nodes = self._broker.nodes(request.connection) if leaders else ()
         response = ProduceResponse(
             responses=[
                 TopicProduceResponse(name, topic_id, partitions)
@@ -285,9 +284,7 @@ class _Part:
 
 def _slow(broker: Broker, request: Request) -> Payload | None:
     """Any number of partitions, any version."""
-    message: ProduceRequest = codec.decode(
-        ProduceRequest, request.api_version, request.view, request.body
-    )
+    message: ProduceRequest = request.decode(ProduceRequest)
     outcomes = [
         Outcome(topic.name, topic.topic_id, part.index, part.records)
         for topic in message.topic_data
