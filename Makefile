@@ -87,6 +87,7 @@ $(VENV)/.run: requirements/run.txt pyproject.toml | $(VENV)/.made
 	@echo "Installing Barnabas and what it runs on"
 	@$(PIP) install --require-hashes -r requirements/run.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q src
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.run

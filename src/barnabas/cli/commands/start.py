@@ -129,11 +129,14 @@ def _run(properties: dict[str, str], log_format: str) -> None:
 
 
 async def _serve(node: Node, config: BrokerConfig, log_format: str, stop: asyncio.Event) -> None:
+    from barnabas.host.memory import settle
+
     try:
         await node.start()
     except Exception as error:
         raise _cannot_start(error, config) from error
     click.echo(_screen(node, config, log_format))
+    settle()
     await _until_stopped(node, stop)
 
 
