@@ -6,6 +6,7 @@ Both nodes have one face (`Node`), so that the same test runs against either.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -297,15 +298,18 @@ class KafkaProcess(Node):
             self.controller_port = free_port()
         self._write_properties()
         if not (self.data / "meta.properties").exists():
-            java_tool(
-                "kafka.tools.StorageTool",
-                "format",
-                "--cluster-id",
-                CLUSTER_ID,
-                "--config",
-                str(self.properties_path),
-                "--standalone",
-            )
+            self._format()
+
+    def _format(self) -> None:
+        java_tool(
+            "kafka.tools.StorageTool",
+            "format",
+            "--cluster-id",
+            CLUSTER_ID,
+            "--config",
+            str(self.properties_path),
+            "--standalone",
+        )
 
     def _write_properties(self) -> None:
         properties = {
@@ -314,7 +318,7 @@ class KafkaProcess(Node):
             "listeners": f"PLAINTEXT://{HOST}:{self.port},CONTROLLER://{HOST}:{self.controller_port}",
             "advertised.listeners": f"PLAINTEXT://{HOST}:{self.port}",
             "controller.listener.names": "CONTROLLER",
-            "controller.quorum.bootstrap.servers": f"{HOST}:{self.controller_port}",
+            **self._quorum(),
             "log.dirs": str(self.data),
             "offsets.topic.replication.factor": "1",
             "transaction.state.log.replication.factor": "1",
@@ -325,6 +329,15 @@ class KafkaProcess(Node):
         }
         lines = (f"{name}={value}\n" for name, value in properties.items())
         self.properties_path.write_text("".join(lines))
+
+    def _quorum(self) -> dict[str, str]:
+        """Where the controllers are; a directory formatted with static voters (version 0 of its
+        quorum-state) needs them named."""
+        address = f"{HOST}:{self.controller_port}"
+        state = self.data / "__cluster_metadata-0" / "quorum-state"
+        if state.exists() and json.loads(state.read_text())["data_version"] == 0:
+            return {"controller.quorum.voters": f"{self._node_id()}@{address}"}
+        return {"controller.quorum.bootstrap.servers": address}
 
     def _node_id(self) -> str:
         """The id that the directory was formatted for; 1 for a new one."""

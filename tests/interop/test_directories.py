@@ -79,15 +79,16 @@ def test_nodes_take_turns(tmp_path: Path, first: str, clean: bool) -> None:
     second = "kafka" if first == "barnabas" else "barnabas"
     for turn, kind in enumerate([first, second, first]):
         node = directory.node(kind)
-        node.start()
-        if turn == 0:
-            admin = AdminClient({"bootstrap.servers": node.address, "log_level": 0})
-            new = NewTopic("shared", 1, 1, config={"segment.bytes": "1048576"})
-            admin.create_topics([new])["shared"].result(WAIT_SECONDS)
-        directory.check(node)
-        directory.write(node)
-        directory.check(node)
-        if clean:
-            node.stop()
-        else:
+        try:
+            node.start()
+            if turn == 0:
+                admin = AdminClient({"bootstrap.servers": node.address, "log_level": 0})
+                new = NewTopic("shared", 1, 1, config={"segment.bytes": "1048576"})
+                admin.create_topics([new])["shared"].result(WAIT_SECONDS)
+            directory.check(node)
+            directory.write(node)
+            directory.check(node)
+            if clean:
+                node.stop()
+        finally:
             node.kill()
