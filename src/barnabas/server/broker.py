@@ -84,10 +84,11 @@ class Broker:
         self._random_below = ports.random.below
         self._wildcards = {e.name for e in config.advertised_broker_listeners if not e.host}
         self._storage_failed = on_storage_failure
-        self._tasks: set[asyncio.Task[None]] = set()
+        # Dicts where a set would do: their order is that of insertion, the same in every run.
+        self._tasks: dict[asyncio.Task[None], None] = {}
         self._creating: set[str] = set()
         #: Parked fetches of the metadata log, told of its progress.
-        self.metadata_waiters: set[Callable[[], None]] = set()
+        self.metadata_waiters: dict[Callable[[], None], None] = {}
         metadata.on_progress(self._metadata_progress)
 
     @property
@@ -105,11 +106,11 @@ class Broker:
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` beside the loop; its failure is logged, and it ends with the node."""
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(self._task_done)
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if not task.cancelled() and task.exception() is not None:
             log.error("a bug of ours: a task failed", exc_info=task.exception())
 

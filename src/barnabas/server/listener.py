@@ -52,7 +52,7 @@ class ListenerContext:
         self.when_serving: list[Callable[[], None]] = []
         self.call_soon = call_soon
         self.scratch = memoryview(bytearray(SCRATCH_BYTES))
-        self.connections: set[Connection] = set()
+        self.connections: dict[Connection, None] = {}
         self.socket: Socket | None = None
         #: Counts sweeps; connections note it when they hear from their client.
         self.tick = 0
@@ -72,12 +72,12 @@ class ListenerContext:
 
     def opened(self, connection: Connection) -> str | None:
         """A client connected; says why it cannot stay."""
-        self.connections.add(connection)
+        self.connections[connection] = None
         return self._limits.admit(connection.peer[0])
 
     def lost(self, connection: Connection) -> None:
         """A client is gone."""
-        self.connections.discard(connection)
+        self.connections.pop(connection, None)
         self._limits.leave(connection.peer[0])
 
     def unknown(self, api_key: int, api_version: int) -> Entry:

@@ -102,11 +102,11 @@ class _Wait:
         """Until the metadata log has news, time is over or the client is gone."""
         wake = self.hurry
         request.connection.parked = self
-        broker.metadata_waiters.add(wake)
+        broker.metadata_waiters[wake] = None
         timer = broker.clock.call_later(max_wait_ms, wake)
         try:
             await self._news
         finally:
             request.connection.parked = None
-            broker.metadata_waiters.discard(wake)
+            broker.metadata_waiters.pop(wake, None)
             timer.cancel()

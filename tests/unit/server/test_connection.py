@@ -283,7 +283,7 @@ def test_late_answers_to_a_lost_connection_are_dropped() -> None:
     server.connection.connection_lost(None)
     server.parked[0].respond(b"")
     assert server.answers() == []
-    assert server.context.connections == set()
+    assert server.context.connections == {}
 
 
 def test_idle_connections_are_closed_and_busy_ones_kept() -> None:
