@@ -35,6 +35,11 @@ class NodeHost:
         self.authorizer = authorizer
         self.node: Node | None = None
 
+    @property
+    def host_address(self) -> tuple[str, int]:
+        """Where its clients reach it."""
+        return self.host.address, PORT
+
     def config(self) -> BrokerConfig:
         """The node's configuration."""
         properties = default_properties(

@@ -266,6 +266,8 @@ class Node:
         self._sweeper = self._ports.clock.call_later(SWEEP_INTERVAL_MS, self._sweep)
 
     def _read_failed(self, hosted: HostedPartition, failure: Exception) -> None:
+        if hosted.gone:
+            return  # deleted meanwhile, or its directory failed, which was said
         log.error("can't read %s-%s: %s", hosted.topic, hosted.index, failure)
         home = self._manager.homes.get((hosted.topic, hosted.index))
         if isinstance(failure, OSError) and home is not None:
