@@ -50,9 +50,21 @@ def barnabas(node: Node, *arguments: str) -> None:
     subprocess.run([BARNABAS, *arguments, "--bootstrap", node.address], check=True)
 
 
+def consumer(node: Node) -> Consumer:
+    """A consumer that is assigned its partitions and commits nothing."""
+    return Consumer(
+        {
+            "bootstrap.servers": node.address,
+            "group.id": "unused",
+            "enable.auto.commit": False,
+            "log_level": 0,
+        }
+    )
+
+
 def ends(node: Node) -> dict[int, int]:
     """The end of each partition that consumers may see."""
-    client = Consumer({"bootstrap.servers": node.address, "group.id": "unused", "log_level": 0})
+    client = consumer(node)
     found = {
         number: client.get_watermark_offsets(TopicPartition(TOPIC, number), timeout=WAIT_SECONDS)[1]
         for number in range(PARTITIONS)
@@ -100,7 +112,7 @@ def produce(node: Node) -> list[Flight]:
 
 def read_by_librdkafka(node: Node, until: dict[int, int]) -> Stored:
     """confluent-kafka: `assign()` with explicit offsets, to the ends."""
-    client = Consumer({"bootstrap.servers": node.address, "group.id": "unused", "log_level": 0})
+    client = consumer(node)
     client.assign([TopicPartition(TOPIC, number, 0) for number in until])
     stored: Stored = {number: [] for number in until}
     total, count = sum(until.values()), 0

@@ -57,7 +57,14 @@ class Directory:
         admin = AdminClient(settings)
         configs = admin.describe_configs([resource])[resource].result(WAIT_SECONDS)
         assert configs["segment.bytes"].value == "1048576"
-        client = Consumer({**settings, "group.id": "unused", "enable.partition.eof": True})
+        client = Consumer(
+            {
+                **settings,
+                "group.id": "unused",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+            }
+        )
         client.assign([TopicPartition("shared", 0, OFFSET_BEGINNING)])
         keys: list[tuple[int, bytes]] = []
         while True:
