@@ -132,7 +132,14 @@ class Target(BarnabasProcess):
     def __init__(self, directory: Path, settings: dict[str, str] | None = None) -> None:
         super().__init__(directory, settings)
         self._log_read = 0
-        self.baseline = 0
+
+    def prepare(self) -> None:
+        """A port with a free one behind it, which is the controller's."""
+        while self.port == 0:
+            super().prepare()
+            with socket.socket() as probe:
+                if probe.connect_ex((HOST, self.port + 1)) == 0:
+                    self.port = 0
 
     @property
     def at(self) -> tuple[str, int]:
@@ -219,10 +226,11 @@ class Target(BarnabasProcess):
         self.new_log()
         files = self.settle()
         self.forget_peak()
-        before = self.baseline = self.baseline or self.resident()
+        before = self.resident()
         yield
         self.honest()
-        assert self.resident("VmHWM") - before <= growth, "memory"
+        grown = self.resident("VmHWM") - before
+        assert grown <= growth, f"memory grew by {grown / MEBIBYTE:.1f} MiB"
         assert self.settle() <= files + 2, "descriptors"
         logged = self.new_log()
         bad = [line for line in logged if "Traceback" in line or "bug of ours" in line]

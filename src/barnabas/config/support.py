@@ -71,6 +71,7 @@ def _compacts(value: Value) -> bool:
 
 _NO_LIMIT = 2**31 - 1
 _LIMIT = "this limit on connections is not built yet."
+_WHOLE_NODE_ONLY: Final = frozenset({"max.connections"})
 _JAVA_CLASS = "Java classes cannot be loaded here"
 
 # A value for which the first part holds stops the start; the second part says why.
@@ -87,8 +88,6 @@ _REFUSED: Final[Mapping[str, _Rule]] = {
     "delegation.token.secret.key": (_not(None), "delegation tokens are not built yet."),
     "kafka.metrics.reporters": (_not(()), f"{_JAVA_CLASS}."),
     "max.connection.creation.rate": (_not(_NO_LIMIT), _LIMIT),
-    "max.connections": (_not(_NO_LIMIT), _LIMIT),
-    "max.connections.per.ip": (_not(_NO_LIMIT), _LIMIT),
     "max.connections.per.ip.overrides": (_not(""), _LIMIT),
     "metric.reporters": (
         _not((), ("org.apache.kafka.common.metrics.JmxReporter",)),
@@ -138,6 +137,8 @@ def refusal(name: str, text: str) -> str | None:
 
 def _sentence(rules: Mapping[str, _Rule], name: str, text: str) -> str | None:
     base = dynamic.listener_base(name) or name
+    if name != base and base in _WHOLE_NODE_ONLY and rules is _REFUSED:
+        return f"{name}: limits of one listener are not built yet, only {base}."
     key = definitions.BROKER.get(base)
     if key is None or base not in rules:
         return None

@@ -17,15 +17,15 @@ from barnabas.server.limits import (
     BACKLOG_BYTES,
     BACKLOG_FRAMES,
     FRAME_FIRST_BYTES,
-    FRAME_LEAST_TICK_BYTES,
-    FRAME_PATIENCE_TICKS,
     FRAME_TRUSTED_BYTES,
     PENDING_BYTES,
     PENDING_REQUESTS,
     SCRATCH_TIGHT_BYTES,
+    UNSENT_NOTED_BYTES,
     UNSENT_PATIENCE_TICKS,
 )
 from barnabas.server.request import Payload, Request
+from barnabas.server.started_frame import StartedFrame
 from barnabas.wire.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -58,23 +58,18 @@ class Connection:
         "_blocked_tick",
         "_closed",
         "_context",
-        "_filled",
         "_flush_scheduled",
-        "_mark_filled",
-        "_mark_tick",
+        "_frame",
         "_memory",
         "_out",
-        "_partial",
         "_paused",
         "_pending",
         "_pending_bytes",
         "_pending_other",
         "_scratch",
-        "_starved",
         "_transport",
         "_trusted",
         "_unsent",
-        "_view",
         "_write_blocked",
         "active_tick",
         "client_id",
@@ -91,12 +86,7 @@ class Connection:
         self._memory = context.memory
         self._scratch = context.scratch
         self._transport: Transport | None = None
-        self._partial: bytearray | None = None  # the frame that has not arrived whole, size first
-        self._view: memoryview | None = None
-        self._filled = 0
-        # Since when the frame grows, and how much of it was there then.
-        self._mark_tick = self._mark_filled = 0
-        self._starved = False  # the frame waits for memory
+        self._frame: StartedFrame | None = None
         self._trusted = FRAME_FIRST_BYTES
         self._unsent = self._blocked_tick = 0
         self._out: list[Buffer] = []
@@ -160,36 +150,35 @@ class Connection:
         """The client does not read: take nothing more from it."""
         self._write_blocked = True
         self._blocked_tick = self._context.tick
-        if self._transport is not None:
+        if self._transport is not None and not self._unsent:
             self._settle_unsent(self._transport.get_write_buffer_size())
-        self._update_reading()
+        self.update_reading()
 
     def resume_writing(self) -> None:
         """The client reads again."""
         self._write_blocked = False
         self._settle_unsent(0)
         self._drain_backlog()
-        self._update_reading()
+        self.update_reading()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Memory for the next bytes: the rest of the started frame, or the listener's scratch."""
         del sizehint
-        if self._view is None:
+        frame = self._frame
+        if frame is None:
             if self._memory.used > self._memory.limit:
                 return self._scratch[:SCRATCH_TIGHT_BYTES]
             return self._scratch
-        if self._filled == len(self._view):
-            self._grow()  # it waits for memory, and this loop delivers nevertheless
-        return self._view[self._filled :]
+        return frame.space()
 
     def buffer_updated(self, nbytes: int) -> None:
         """`nbytes` arrived in the memory that `get_buffer` gave."""
         self.active_tick = self._context.tick
         try:
-            if self._view is None:
+            if self._frame is None:
                 self._split(self._scratch, nbytes)
             else:
-                self._continue(nbytes)
+                self._continue(self._frame, nbytes)
         except ProtocolError as error:
             self.fail(str(error))
         except Exception:
@@ -218,65 +207,16 @@ class Connection:
 
     def _keep(self, rest: memoryview) -> None:
         """Start a frame that has not arrived whole."""
-        have = len(rest)
-        room = 4 + FRAME_FIRST_BYTES
-        if have >= 4:
-            (size,) = _SIZE.unpack_from(rest)
-            room = 4 + min(size, max(self._trusted, 2 * have))
-        self._filled = have
-        self._mark_tick, self._mark_filled = self._context.tick, have
-        if room > 4 + FRAME_FIRST_BYTES and not self._memory.may_grow(self, room):
-            room = max(have, FRAME_FIRST_BYTES)
-        self._allocate(room, rest)
-        if have == room:
-            self._starve()
-
-    def _grow(self) -> None:
-        """Make room for more of a frame that was only promised so far: double what has arrived."""
-        assert self._partial is not None
-        self._allocate(len(self._partial) + self.wanted, self._partial)
-
-    def _allocate(self, room: int, content: Buffer) -> None:
-        partial = bytearray(room)
-        partial[: self._filled] = content
-        self._memory.used += room - (0 if self._partial is None else len(self._partial))
-        self._partial = partial
-        self._view = memoryview(partial)
-
-    def _starve(self) -> None:
-        """The frame needs more memory than there is: read on when `granted` says so."""
-        self._starved = True
-        self._update_reading()
-
-    @property
-    def wanted(self) -> int:
-        """Bytes by which the started frame should grow (`memory_budget.Reader`)."""
-        partial = self._partial
-        assert partial is not None
-        (size,) = _SIZE.unpack_from(partial)
-        return 4 + min(int(size), 2 * self._filled) - len(partial)
-
-    @property
-    def lacking(self) -> int:
-        """Bytes of the started frame that have not arrived (`memory_budget.Reader`)."""
-        (size,) = _SIZE.unpack_from(self._partial or b"\0\0\0\0")
-        return 4 + int(size) - self._filled
-
-    def granted(self) -> None:
-        """There is memory for the frame again (`memory_budget.Reader`)."""
-        self._starved = False
-        self._mark_tick, self._mark_filled = self._context.tick, self._filled
-        if self._filled == len(self._partial or b""):
-            self._grow()
-        self._update_reading()
+        frame = StartedFrame(self, self._memory, rest, self._trusted, self._context.tick)
+        self._frame = frame
+        if frame.starved:
+            self.update_reading()
 
     def _frame_done(self) -> None:
         """The started frame is whole, or will never be."""
-        if self._partial is not None:
-            self._memory.used -= len(self._partial)
-            self._partial = self._view = None
-            self._starved = False
-            self._memory.give_up(self)
+        frame, self._frame = self._frame, None
+        if frame is not None:
+            frame.release()
 
     def _release_frames(self) -> None:
         self._frame_done()
@@ -284,29 +224,27 @@ class Connection:
         self._backlog_bytes = 0
         self._backlog.clear()
 
-    def _continue(self, nbytes: int) -> None:
+    def _continue(self, frame: StartedFrame, nbytes: int) -> None:
         """More of a started frame arrived."""
-        partial = self._partial
-        assert partial is not None
-        self._filled = filled = self._filled + nbytes
+        frame.filled = filled = frame.filled + nbytes
         if filled < 4:
             return
-        (size,) = _SIZE.unpack_from(partial)
+        size = frame.size
         self._check_size(size)
+        data = frame.data
         if filled < 4 + size:
-            if filled == len(partial):
-                if self._memory.may_grow(self, self.wanted):
-                    self._grow()
-                else:
-                    self._starve()
+            if filled == len(data):
+                frame.extend()
+                if frame.starved:
+                    self.update_reading()
             return
         self._frame_done()
         self._trusted = min(max(self._trusted, size), FRAME_TRUSTED_BYTES)
-        if filled == 4 + size == len(partial):
-            self._receive(partial)
+        if filled == 4 + size == len(data):
+            self._receive(data)
         else:
             # The size was unknown when the buffer was made: it may hold the next frames too.
-            self._split(memoryview(partial), filled)
+            self._split(memoryview(data), filled)
 
     def _check_size(self, size: int) -> None:
         if size < 8 or size > self._context.max_request_bytes:
@@ -325,7 +263,7 @@ class Connection:
             self._backlog.append(frame)
             self._backlog_bytes += len(frame)
             self._memory.used += len(frame)
-            self._update_reading()
+            self.update_reading()
             return
         self._start(frame)
 
@@ -389,7 +327,7 @@ class Connection:
         self._schedule_flush()
         if self._backlog:
             self._drain_backlog()
-            self._update_reading()
+            self.update_reading()
 
     def _drain_backlog(self) -> None:
         backlog = self._backlog
@@ -417,8 +355,11 @@ class Connection:
     def _send(self, payload: Payload) -> None:
         out = self._out
         if isinstance(payload, list):
-            out.append(_SIZE.pack(sum(map(len, payload))))
+            size = sum(map(len, payload))
+            out.append(_SIZE.pack(size))
             out.extend(payload)
+            if size > UNSENT_NOTED_BYTES:
+                self._settle_unsent(self._unsent + size)
         else:
             out.append(_SIZE.pack(len(payload)))
             out.append(payload)
@@ -439,14 +380,17 @@ class Connection:
             transport.write(b"".join(out))
         else:
             transport.writelines(out)
+        if self._unsent and not self._write_blocked:
+            self._context.call_soon(self._recount_unsent)
 
-    def _update_reading(self) -> None:
+    def update_reading(self) -> None:
+        """Read from the client, or not, as its frames, answers and memory are."""
         transport = self._transport
         if transport is None or self._closed:
             return
         stop = (
             self._write_blocked
-            or self._starved
+            or (self._frame is not None and self._frame.starved)
             or self._backlog_bytes > (0 if self._memory.tight else BACKLOG_BYTES)
             or len(self._backlog) > BACKLOG_FRAMES
         )
@@ -470,7 +414,18 @@ class Connection:
         self._memory.unsent += size - self._unsent
         self._unsent = size
 
+    def _recount_unsent(self) -> None:
+        """The loop has handed the kernel what it takes: all, unless writing is paused by now. Of
+        an answer that is half sent the loop keeps the whole."""
+        if not self._write_blocked:
+            self._settle_unsent(0)
+
     # -- end -------------------------------------------------------------------------------------
+
+    @property
+    def tick(self) -> int:
+        """Sweeps of the listener so far."""
+        return self._context.tick
 
     @property
     def listener_name(self) -> str:
@@ -495,16 +450,10 @@ class Connection:
     @property
     def hinders(self) -> str | None:
         """Why a connection has to go when others wait for the memory that it holds."""
-        context = self._context
-        if (
-            self._memory.frames_wait
-            and self._partial is not None
-            and not (self._starved or self._paused)
-        ):
-            ticks = context.tick - self._mark_tick
-            arrived = self._filled - self._mark_filled
-            if ticks >= FRAME_PATIENCE_TICKS and arrived < ticks * FRAME_LEAST_TICK_BYTES:
-                return f"a frame came too slowly, {self._filled} bytes, while others wait"
+        context, frame = self._context, self._frame
+        waited_for = self._memory.frames_wait and not self._paused
+        if waited_for and frame is not None and frame.crawls(context.tick):
+            return f"a frame came too slowly, {frame.filled} bytes, while others wait"
         if (
             self._memory.answers_wait
             and self._unsent

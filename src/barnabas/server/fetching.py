@@ -280,7 +280,11 @@ class FetchOperation:
         partition = result.partition
         upper = result.last_stable_offset if self.committed_only else result.high_watermark
         first = budget == self._response_bytes and not look.cold
-        if partition.offset >= upper or (budget <= 0 and not first):
+        if (
+            partition.offset >= upper
+            or (budget <= 0 and not first)
+            or self._broker.memory.answers_full
+        ):
             return result
         try:
             found = read(

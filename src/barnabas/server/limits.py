@@ -46,6 +46,9 @@ FRAME_LEAST_TICK_BYTES: Final = 16 * 1024
 #: default; returning less is always allowed, and bounds what a client that never reads can hold.
 FETCH_RESPONSE_BYTES: Final = 8 * 1024 * 1024
 
+#: An answer that is worth counting.
+UNSENT_NOTED_BYTES: Final = 128 * 1024
+
 #: Answers of all clients that do not read, beyond which a Fetch gets little, and how long such a
 #: client may go on taking nothing when there is no room left (10 s).
 UNSENT_BYTES: Final = 16 * 1024 * 1024

@@ -92,6 +92,12 @@ class MemoryBudget:
             del self._waiting[reader]
             reader.granted()
 
+    @property
+    def answers_full(self) -> bool:
+        """Whether there is no room for records at all, not even for the one batch that Kafka always
+        returns: a Fetch is answered as one over its quota, with nothing."""
+        return self.unsent > 2 * UNSENT_BYTES
+
     def fetch_bytes(self) -> int:
         """The most that the next Fetch response may hold."""
         return min(FETCH_RESPONSE_BYTES, max(FETCH_LEAST_BYTES, UNSENT_BYTES - self.unsent))
