@@ -12,7 +12,7 @@ Interrupted at any step and repeated, it comes to the same result.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from barnabas.config.log_config import LogConfig
 from barnabas.log import names, offset_index, time_index
@@ -195,10 +195,7 @@ class _Opening:
         if damaged:
             # Later segments go first: were the damage cut off first, a crash would leave a log
             # that looks whole with a hole in it.
-            for later in reversed(self.segments[at + 1 :]):
-                remove_segment(self.disk, later)
-            if at + 1 < len(self.segments):
-                self.disk.sync_dir(self.path)
+            remove_segments(self.disk, self.path, self.segments[at + 1 :])
             del self.segments[at + 1 :]
         done.write(self.disk)
         self.recovered.append(done)
@@ -238,15 +235,20 @@ class _Opening:
             return
         if self.open_active() >= self.log_start:
             return
-        for segment in reversed(self.segments):
-            remove_segment(self.disk, segment)
+        remove_segments(self.disk, self.path, self.segments)
         self.segments.clear()
         self.recovered.clear()
         self.epochs.clear()
         self.new_names = True
 
 
-def remove_segment(disk: Disk, segment: Segment) -> None:
-    """Unlink the files of a segment, `.log` first: an index without log is removed at start."""
-    for path in segment.file_names():
-        disk.unlink(path)
+def remove_segments(disk: Disk, directory: str, segments: Sequence[Segment]) -> None:
+    """Unlink segments at the end of a log.
+
+    Last segment first and each durably before the next, so that a crash never leaves a hole; within
+    one `.log` goes first, because an index without log is removed at start.
+    """
+    for segment in reversed(segments):
+        for path in segment.file_names():
+            disk.unlink(path)
+        disk.sync_dir(directory)

@@ -13,7 +13,7 @@ from barnabas.log.lookup import pread_blocking
 from barnabas.log.producer_log import newest_snapshot, snapshot_path
 from barnabas.log.producer_recovery import replay
 from barnabas.log.rebuild import MAX_INDEX_BYTES, first_timestamp
-from barnabas.log.recovery import DAY_MS, remove_segment
+from barnabas.log.recovery import DAY_MS, remove_segments
 from barnabas.log.segment import Segment, create_files, locate, walk
 from barnabas.ports import Disk
 
@@ -32,11 +32,9 @@ def truncate_to(log: Log, offset: int, expiration_ms: int = DAY_MS) -> None:
         return
     disk = log.disk
     keep = log.segment_index(offset - 1) + 1
-    for segment in reversed(log.segments[keep:]):
+    for segment in log.segments[keep:]:
         segment.forget(log.pool)
-        remove_segment(disk, segment)
-    if keep < len(log.segments):
-        disk.sync_dir(log.path)  # later segments go first, or a crash leaves a hole
+    remove_segments(disk, log.path, log.segments[keep:])
     del log.segments[keep:]
     del log.bases[keep:]
     active = log.segments[-1]
@@ -85,9 +83,9 @@ def end_below(log: Log, offset: int) -> int:
 def restart_at(log: Log, offset: int) -> None:
     """Replace the whole log by an empty one that starts at `offset`. Raises `OSError`."""
     disk = log.disk
-    for segment in reversed(log.segments):
+    for segment in log.segments:
         segment.forget(log.pool)
-        remove_segment(disk, segment)
+    remove_segments(disk, log.path, log.segments)
     for snapshot in log.snapshots:
         disk.unlink(snapshot_path(log.path, snapshot))
     disk.sync_dir(log.path)

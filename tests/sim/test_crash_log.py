@@ -1,0 +1,200 @@
+"""Every disk that a power cut may leave of a log, per operation: opened, checked, opened again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from barnabas.config.log_config import LogConfig
+from barnabas.log.log import Log
+from barnabas.records.batch import read_header
+from barnabas.testing.sim import CrashLimits, History, SimDisk
+from tests.sim.crash_classes import Tally, images_of
+from tests.unit.log.rebuild_oracle import check_partition, dump
+from tests.unit.log.world import World, batch, read_all
+
+PATH = "/logs/t-0"
+NOW = 1_700_000_000_000
+QUICK = CrashLimits(images=40, contents=24, tears=2)
+FULL = CrashLimits(images=600, contents=256, tears=3)
+
+
+class Recording:
+    """One run of the log layer whose disk history is kept, with its promises as marks."""
+
+    def __init__(self, config: LogConfig, disk: SimDisk | None = None) -> None:
+        self.config = config
+        self.disk = disk or SimDisk()
+        self.history: History = self.disk.start_history()
+        self.world = World(self.disk, config, now=NOW)
+        self.log: Log = self.world.open()
+        self.sent: list[bytes] = []
+        self.promised = 0
+        self.sequence = 0
+
+    def append(self, count: int, size: int = 60) -> None:
+        """Batches of one record each; some of a producer with sequences."""
+        for _ in range(count):
+            number = len(self.sent)
+            value = b"%04d" % number + b"x" * size
+            options: dict[str, Any] = {}
+            if number % 2:
+                options = {"producer_id": 5, "producer_epoch": 0, "base_sequence": self.sequence}
+                self.sequence += 1
+            data = batch(self.log.end_offset, [value], timestamp=NOW + number, **options)
+            self.log.append(data, read_header(data))
+            self.sent.append(bytes(data))
+
+    def settle(self) -> None:
+        """Run everything; note what is durable after each step."""
+        while self.world.step():
+            if self.log.durable_offset > self.promised:
+                self.promised = self.log.durable_offset
+                self.history.mark(("durable", self.promised))
+            self.log.high_watermark = self.promised
+
+
+def produce(run: Recording) -> None:
+    """Rounds of a few batches."""
+    for count in (1, 3, 2):
+        run.append(count)
+        run.settle()
+
+
+def roll(run: Recording) -> None:
+    """Segments of three batches; a roll within a round, and one between rounds."""
+    for count in (2, 5, 1, 2):
+        run.append(count)
+        run.settle()
+
+
+def retention(run: Recording) -> None:
+    """Old segments go, while a new round is written."""
+    roll(run)
+    run.world.maintenance.retain(run.log)
+    run.append(2)
+    run.settle()
+    run.history.mark(("started", run.log.log_start_offset))
+    run.world.advance(run.config.file_delete_delay_ms + 1)
+    run.settle()
+
+
+def truncation(run: Recording) -> None:
+    """A follower cuts its log and goes on."""
+    roll(run)
+    run.history.mark(("cut", 5))
+    run.world.manager.truncate(run.log, 5, lambda _: None)
+    run.settle()
+    assert run.log.end_offset == 5
+
+
+def checkpoints(run: Recording) -> None:
+    """Recovery points, log starts and high watermarks are written between rounds."""
+    run.append(4)
+    run.settle()
+    run.world.maintenance.checkpoint_all()
+    run.append(2)
+    run.settle()
+
+
+def clean_stop(run: Recording) -> None:
+    """Everything up to the marker."""
+    roll(run)
+    run.append(1)
+    run.settle()
+    run.world.stop()
+
+
+SMALL = LogConfig(segment_bytes=500, index_interval_bytes=0, retention_ms=-1)
+FULL_INDEX = LogConfig(segment_index_bytes=36, index_interval_bytes=0, retention_ms=-1)
+OPERATIONS: dict[str, tuple[LogConfig, Callable[[Recording], None]]] = {
+    "produce": (LogConfig(index_interval_bytes=0), produce),
+    "roll": (SMALL, roll),
+    "index-full roll": (FULL_INDEX, roll),
+    "retention": (
+        LogConfig(segment_bytes=500, index_interval_bytes=0, retention_bytes=900),
+        retention,
+    ),
+    "truncation": (SMALL, truncation),
+    "checkpoints": (SMALL, checkpoints),
+    "clean stop": (SMALL, clean_stop),
+}
+
+
+def check_image(run: Recording, disk: SimDisk, marks: tuple[object, ...]) -> None:
+    """P4, P6, P9, P10 and P11 on one image, and everything promised is there."""
+    promised = start = 0
+    cut = len(run.sent)
+    for mark in marks:
+        assert isinstance(mark, tuple)
+        kind, offset = mark
+        if kind == "durable":
+            promised = max(promised, offset)
+        elif kind == "started":
+            start = offset
+        else:
+            cut = offset
+    world = World(disk, run.config, now=NOW + 10_000)
+    log = world.open()
+    assert log.log_start_offset <= log.end_offset == log.durable_offset
+    assert min(promised, cut) <= log.end_offset <= len(run.sent)
+    assert log.log_start_offset >= (start if promised else 0)
+    assert read_all(log) == b"".join(run.sent[log.log_start_offset : log.end_offset])
+    once = dump(disk, PATH)
+    disk.kill()
+    world = World(disk, run.config, now=NOW + 10_000)
+    assert world.open().end_offset == log.end_offset
+    assert dump(disk, PATH) == once, "recovery of what was recovered changed it"
+    world.stop()
+    check_partition(disk, PATH, run.config.index_interval_bytes)
+
+
+def crash_everywhere(operation: str, limits: CrashLimits, seed: int, share: float) -> Tally:
+    """Open the images of one operation."""
+    config, act = OPERATIONS[operation]
+    run = Recording(config)
+    act(run)
+    tally = Tally(operation)
+    for image in images_of(run.history, tally, limits, seed, share):
+        check_image(run, SimDisk(model=image.model), image.marks)
+    return tally
+
+
+def crash_recovery(limits: CrashLimits, seed: int, share: float) -> Tally:
+    """Crash, then crash again during the recovery."""
+    config, act = OPERATIONS["roll"]
+    run = Recording(config)
+    act(run)
+    first, second = Tally("before"), Tally("recovery")
+    for image in images_of(run.history, first, limits, seed, share):
+        disk = SimDisk(model=image.model)
+        history = disk.start_history()
+        for mark in image.marks:
+            history.mark(mark)
+        World(disk, config, now=NOW + 10_000).open()
+        for again in images_of(history, second, CrashLimits(images=8, contents=8), seed, 1):
+            marks = (*image.marks, *again.marks)
+            check_image(run, SimDisk(model=again.model), marks)
+    return second
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_share_of_the_images(operation: str, seed: int) -> None:
+    tally = crash_everywhere(operation, QUICK, seed, 0.5)
+    assert tally.images >= 30
+    assert {"lost", "torn", "zero-filled"} & set(tally.by_class)
+
+
+def test_a_share_of_crashes_during_recovery(seed: int) -> None:
+    assert crash_recovery(QUICK, seed, 0.03).images >= 20
+
+
+@pytest.mark.soak
+def test_all_images() -> None:
+    tallies = [crash_everywhere(operation, FULL, 1, 1) for operation in OPERATIONS]
+    tallies.append(crash_recovery(QUICK, 1, 0.3))
+    for tally in tallies:
+        print(tally)
+    assert sum(tally.images for tally in tallies) > 10_000
