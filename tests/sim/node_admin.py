@@ -50,6 +50,8 @@ class AdminClient(Client):
         self._volatile: Register[int] = Register("partitions of v", 0)
         self._configs: dict[str, Register[str]] = {}
         self._retained = pick.randrange(3) == 0
+        if self._retained:
+            run.expiring.add("v")
 
     async def create_stable(self, name: str, partitions: int, configs: dict[str, str]) -> None:
         """A topic that stays; returns when it is there."""
@@ -65,11 +67,10 @@ class AdminClient(Client):
             if code in (ErrorCode.NONE, ErrorCode.TOPIC_ALREADY_EXISTS):
                 break
             assert ErrorCode(code).retriable, (ErrorCode(code), answer.topics[0].error_message)
-        while (topic_id := await self._patiently(name)) is None:
-            await self.pause(100)
-        self._learn(topic_id)
         if configs["retention.ms"] != "-1" or "retention.bytes" in configs:
-            self.run.history.expiring.add(topic_id)
+            self.run.expiring.add(name)
+        while await self._patiently(name) is None:
+            await self.pause(100)
         self._configs[name] = Register(f"{KNOB} of {name}", "0.5")
         self.run.topics[name] = partitions
 
@@ -78,10 +79,6 @@ class AdminClient(Client):
             return await self.topic_id(name)
         except ClientError:
             return None
-
-    def _learn(self, topic_id: bytes) -> None:
-        if not self.run.page_cache:
-            self.run.history.synced.add(topic_id)
 
     async def work(self) -> None:
         """One change, or a look at what is there."""
@@ -135,9 +132,6 @@ class AdminClient(Client):
         self.ids.pop("v", None)
         topic_id = await self.topic_id("v")
         if topic_id is not None:
-            self._learn(topic_id)
-            if self._retained:
-                self.run.history.expiring.add(topic_id)
             self.run.topics["v"] = min(self._volatile.possible - {0}, default=1)
 
     async def _delete(self) -> None:

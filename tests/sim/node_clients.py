@@ -67,7 +67,16 @@ class Run:
     over: bool = False
     topics: dict[str, int] = field(default_factory=dict)
     """Topics to use and their partitions."""
+    expiring: set[str] = field(default_factory=set)
+    """Topics with retention, whichever incarnation."""
     violations: list[Violation] = field(default_factory=list)
+
+    def learn(self, topic: str, topic_id: bytes) -> None:
+        """Somebody saw an incarnation of a topic."""
+        if not self.page_cache:
+            self.history.synced.add(topic_id)
+        if topic in self.expiring:
+            self.history.expiring.add(topic_id)
 
     def promise(self, acks: int) -> Guarantee:
         """What an acknowledgement means here."""
@@ -114,6 +123,7 @@ class Client:
             for found in (await self.ask(request, MetadataResponse)).topics:
                 if found.error_code == ErrorCode.NONE:
                     self.ids[topic] = found.topic_id
+                    self.run.learn(topic, found.topic_id)
         return self.ids.get(topic)
 
     async def pick(self) -> tuple[str, Partition] | None:

@@ -262,7 +262,7 @@ class Seed:
         elif fault == "clog":
             network.clog(host.name, pick.choice(self.clients).name, pick.randrange(1_000_000))
         elif fault == "stall":
-            host.disk.faults.stall_us = pick.choice((50_000, 1_000_000))
+            host.disk.faults.stall_us = pick.choice((10_000, 100_000))
             await asyncio.sleep(pick.uniform(0.01, 1))
             host.disk.faults.stall_us = 0
         else:

@@ -7,6 +7,7 @@ is never closed, because its descriptor could be given to another file in the mi
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
 from barnabas.ports import Disk, File
 
@@ -78,7 +79,9 @@ class FilePool:
 
     def _evict(self) -> None:
         pins = self._pins
-        victims = [path for path in self._files if path not in pins]
+        # Not the newest: the operation that asks for one more file still works with them.
+        oldest = islice(self._files, len(self._files) - MIN_LIMIT // 2)
+        victims = [path for path in oldest if path not in pins]
         # A tenth at a time, so that a wide working set does not scan the pins for every file.
         for path in victims[: max(1, self.limit // 10)]:
             self._files.pop(path).close()

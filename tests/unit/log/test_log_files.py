@@ -240,6 +240,18 @@ def test_broken_checkpoints_of_a_directory() -> None:
         LogDirectory(disk, "/d").load()
 
 
+def test_pool_never_closes_what_an_operation_just_got() -> None:
+    pool = FilePool(SimDisk(), MIN_LIMIT)
+    for at in range(2 * MIN_LIMIT):
+        pool.pin(f"/pinned{at}", create=True)
+    log, index = pool.get("/log", create=True), pool.get("/index", create=True)
+    assert (log.size(), index.size()) == (0, 0)
+    for at in range(MIN_LIMIT):
+        pool.get(f"/{at}", create=True)
+    with pytest.raises(OSError, match="descriptor"):
+        log.size()
+
+
 def test_pool_keeps_few_files_open_and_pinned_ones_alive() -> None:
     disk = SimDisk()
     pool = FilePool(disk, MIN_LIMIT)
