@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -26,6 +27,7 @@ JAVA_CLASSES = REPOSITORY / ".cache" / "java-classes"
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
+PORTS = (12_000, 32_000)
 CLUSTER_ID = "4L6g3nShT-eMCtK--X86sw"
 # ApiVersions v0, correlation id 1, client id "probe": every broker answers it.
 PROBE = struct.pack(">ihhih5s", 15, 18, 0, 1, 5, b"probe")
@@ -107,11 +109,14 @@ def run(
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of the loopback interface that was free a moment ago, and so was the next one,
+    where a node of ours puts its controller. Below the range that outgoing connections use."""
+    while True:
+        port = random.SystemRandom().randrange(*PORTS)
+        with contextlib.suppress(OSError), socket.socket() as one, socket.socket() as other:
+            one.bind((HOST, port))
+            other.bind((HOST, port + 1))
+            return port
 
 
 def answers(port: int, timeout: float = 5.0) -> bool:
