@@ -93,6 +93,7 @@ class Client:
     def __init__(self, run: Run, host: SimHost, name: str) -> None:
         self.run = run
         self.name = name
+        self.host = host
         self.ports: Ports = host.ports
         self.random = Random(name)
         self.ids: dict[str, bytes] = {}

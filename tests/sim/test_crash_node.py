@@ -1,0 +1,294 @@
+"""Every disk that a power cut may leave of a whole node, per operation: a fresh node starts on it
+and serves what was promised."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from barnabas.records.builder import build_batch
+from barnabas.testing.checkers import History as ClientHistory
+from barnabas.testing.sim import CrashLimits, History, SimDisk, SimWorld
+from barnabas.testing.sim.disk_model import DiskModel
+from barnabas.wire.errors import ErrorCode
+from barnabas.wire.messages.create_partitions_request import (
+    CreatePartitionsRequest,
+    CreatePartitionsTopic,
+)
+from barnabas.wire.messages.create_partitions_response import CreatePartitionsResponse
+from barnabas.wire.messages.create_topics_request import (
+    CreatableTopic,
+    CreatableTopicConfig,
+    CreateTopicsRequest,
+)
+from barnabas.wire.messages.create_topics_response import CreateTopicsResponse
+from barnabas.wire.messages.delete_topics_request import DeleteTopicsRequest, DeleteTopicState
+from barnabas.wire.messages.delete_topics_response import DeleteTopicsResponse
+from barnabas.wire.messages.metadata_request import MetadataRequest
+from barnabas.wire.messages.metadata_response import MetadataResponse
+from barnabas.wire.messages.produce_request import (
+    PartitionProduceData,
+    ProduceRequest,
+    TopicProduceData,
+)
+from barnabas.wire.messages.produce_response import ProduceResponse
+from tests.sim.crash_classes import Tally, images_of
+from tests.sim.node_clients import Client, Run
+from tests.sim.node_end import read_everything
+from tests.sim.node_host import NodeHost
+
+QUICK = CrashLimits(images=12, contents=12, tears=1)
+FULL = CrashLimits(images=150, contents=64, tears=3)
+SMALL = {"internal.segment.bytes": "400", "index.interval.bytes": "0"}
+FULL_INDEX = {"segment.index.bytes": "24", "index.interval.bytes": "0"}
+
+
+@dataclass
+class Promised:
+    """What the marks of a history say, folded."""
+
+    topics: dict[str, int] = field(default_factory=dict)
+    records: dict[tuple[str, int], list[bytes]] = field(default_factory=dict)
+    under_way: set[str] = field(default_factory=set)
+    """Topics that a request without an answer may have changed."""
+
+
+class Recording(Client):
+    """A client whose requests and answers are marks in the history of the node's disk."""
+
+    history: History
+
+    def __init__(self, world: SimWorld, node: NodeHost) -> None:
+        host = world.host("client")
+        super().__init__(Run(ClientHistory(), node.host.address, page_cache=False), host, "client")
+        self.node = node
+
+    async def create(
+        self, name: str, partitions: int = 1, configs: dict[str, str] | None = None
+    ) -> None:
+        """CreateTopics."""
+        self.history.mark(("asked", name))
+        made = [CreatableTopicConfig(key, value) for key, value in (configs or {}).items()]
+        topic = CreatableTopic(name, partitions, 1, [], made)
+        answer = await self.ask(CreateTopicsRequest([topic], 5000), CreateTopicsResponse)
+        assert answer.topics[0].error_code == ErrorCode.NONE, answer.topics[0].error_message
+        self.history.mark(("topic", name, partitions))
+        self.ids.pop(name, None)
+
+    async def widen(self, name: str, partitions: int) -> None:
+        """CreatePartitions."""
+        self.history.mark(("asked", name))
+        wanted = CreatePartitionsTopic(name, partitions, None)
+        answer = await self.ask(
+            CreatePartitionsRequest([wanted], 5000, False), CreatePartitionsResponse
+        )
+        assert answer.results[0].error_code == ErrorCode.NONE
+        self.history.mark(("topic", name, partitions))
+
+    async def delete(self, name: str) -> None:
+        """DeleteTopics."""
+        self.history.mark(("asked", name))
+        request = DeleteTopicsRequest([DeleteTopicState(name=name)], timeout_ms=5000)
+        answer = await self.ask(request, DeleteTopicsResponse)
+        assert answer.responses[0].error_code == ErrorCode.NONE
+        self.history.mark(("topic", name, 0))
+
+    async def produce(self, name: str, count: int, index: int = 0) -> None:
+        """Batches with acks=all, one after the other."""
+        topic_id = await self.topic_id(name)
+        assert topic_id is not None
+        for _ in range(count):
+            value = b"%d" % self.run.history.tick() + b"." * 60
+            data = bytes(build_batch([(None, value, 1_700_000_000_000, ())]))
+            parts = [PartitionProduceData(index, data)]
+            request = ProduceRequest(None, -1, 5000, [TopicProduceData(name, topic_id, parts)])
+            answer = await self.ask(request, ProduceResponse)
+            assert answer.responses[0].partition_responses[0].error_code == ErrorCode.NONE
+            self.history.mark(("record", name, index, value))
+
+
+async def produce(client: Recording) -> None:
+    """A few batches to two partitions."""
+    await client.create("t", 2)
+    await client.produce("t", 2)
+    await client.produce("t", 2, index=1)
+
+
+async def roll(client: Recording) -> None:
+    """Segments of three batches."""
+    await client.create("t", 1, SMALL)
+    await client.produce("t", 8)
+
+
+async def index_full(client: Recording) -> None:
+    """Segments whose offset index is full after three entries."""
+    await client.create("t", 1, FULL_INDEX)
+    await client.produce("t", 8)
+
+
+async def metadata(client: Recording) -> None:
+    """Commits to the metadata log alone."""
+    for name in ("a", "b", "c"):
+        await client.create(name, 2)
+    await client.widen("b", 3)
+    await client.delete("a")
+
+
+async def deletion(client: Recording) -> None:
+    """A topic goes, and another one of its name comes."""
+    await client.create("t")
+    await client.produce("t", 2)
+    await client.delete("t")
+    await client.create("t", 2)
+    await client.produce("t", 2)
+
+
+async def clean_stop(client: Recording) -> None:
+    """Produce, then stop: every write of the stop is a place to crash."""
+    await client.create("t", 1, SMALL)
+    await client.produce("t", 4)
+    client.hang_up()
+    assert await client.node.stop()
+
+
+OPERATIONS: dict[str, Callable[[Recording], Awaitable[None]]] = {
+    "produce": produce,
+    "roll": roll,
+    "index-full roll": index_full,
+    "metadata commit": metadata,
+    "topic deletion": deletion,
+    "clean stop": clean_stop,
+}
+
+
+def record(act: Callable[[Recording], Awaitable[None]]) -> History:
+    """The disk's history of one operation, from an empty directory on."""
+    world = SimWorld(1)
+    node = NodeHost(world, {"log.segment.delete.delay.ms": "0"})
+    client = Recording(world, node)
+    client.history = node.host.disk.start_history()
+
+    async def main() -> None:
+        assert await node.start()
+        await client.host.spawn(_all(client, act))
+
+    async def _all(client: Recording, act: Callable[[Recording], Awaitable[None]]) -> None:
+        await act(client)
+        client.hang_up()
+
+    world.run(main())
+    return client.history
+
+
+def promised_by(marks: tuple[object, ...]) -> Promised:
+    """Fold the marks."""
+    found = Promised()
+    for mark in marks:
+        assert isinstance(mark, tuple)
+        kind, name, *rest = mark
+        if kind == "asked":
+            found.under_way.add(name)
+        elif kind == "topic":
+            found.under_way.discard(name)
+            found.topics[name] = rest[0]
+            if rest[0] == 0:
+                found.records = {at: v for at, v in found.records.items() if at[0] != name}
+        else:
+            found.records.setdefault((name, rest[0]), []).append(rest[1])
+    return found
+
+
+def serve(model: DiskModel, marks: tuple[object, ...], *, stop: bool) -> DiskModel:
+    """A node starts on this disk and is asked for everything; the disk it leaves."""
+    world = SimWorld(2)
+    node = NodeHost(world)
+    host = world.host("client")
+    node.host.disk.restore(model)
+    promised = promised_by(marks)
+    run = Run(ClientHistory(), node.host.address, page_cache=False)
+
+    async def look() -> None:
+        client = Client(run, host, "looker")
+        answer = await client.ask(MetadataRequest(None), MetadataResponse)
+        there = {topic.name: len(topic.partitions) for topic in answer.topics}
+        names = {topic.topic_id: topic.name for topic in answer.topics}
+        for name, partitions in promised.topics.items():
+            if name not in promised.under_way:
+                assert there.get(name, 0) == partitions, f"{name}: {there}"
+        client.hang_up()
+        contents = await read_everything(run, host)
+        held = {
+            (names[at.topic_id], at.number): [value for _, value in found.records]
+            for at, found in contents.items()
+        }
+        for at, values in promised.records.items():
+            if at[0] not in promised.under_way:
+                assert held[at][: len(values)] == values, f"{at}: {held[at]}"
+        for where, found in contents.items():
+            assert [offset for offset, _ in found.records] == list(range(found.end)), f"{where}"
+
+    async def main() -> None:
+        assert await node.start()
+        await host.spawn(look())
+        if stop:
+            assert await node.stop()
+        else:
+            node.kill()
+
+    world.run(main())
+    return node.host.disk.model
+
+
+def crash_everywhere(operation: str, limits: CrashLimits, seed: int, share: float) -> Tally:
+    """Start a node on the images of one operation, and once more on what that leaves."""
+    history = record(OPERATIONS[operation])
+    tally = Tally(operation)
+    for number, image in enumerate(images_of(history, tally, limits, seed, share)):
+        left = serve(image.model, image.marks, stop=number % 2 == 0)
+        if number % 8 == 0:
+            serve(left, image.marks, stop=True)
+    return tally
+
+
+def crash_recovery(limits: CrashLimits, seed: int, share: float) -> Tally:
+    """Crash, start, and crash again while the node starts and recovers."""
+    before, tally = Tally("before"), Tally("recovery")
+    for image in images_of(record(roll), before, limits, seed, share):
+        disk = SimDisk(model=image.model)
+        world = SimWorld(3)
+        node = NodeHost(world)
+        node.host.disk.restore(disk.model)
+        history = node.host.disk.start_history()
+        for mark in image.marks:
+            history.mark(mark)
+
+        async def main() -> None:
+            assert await node.start()  # noqa: B023
+            await node.host.ports.clock.sleep(500)  # noqa: B023
+
+        world.run(main())
+        for again in images_of(history, tally, CrashLimits(images=4, contents=4), seed, 1):
+            serve(again.model, again.marks, stop=False)
+    return tally
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_share_of_the_images(operation: str, seed: int) -> None:
+    tally = crash_everywhere(operation, QUICK, seed, 0.1)
+    assert tally.images >= 8
+    assert set(tally.by_class) & {"lost", "torn", "zero-filled", "name lost"}
+
+
+def test_a_share_of_crashes_during_recovery(seed: int) -> None:
+    assert crash_recovery(QUICK, seed, 0.01).images >= 4
+
+
+@pytest.mark.soak
+def test_all_images() -> None:
+    tallies = [crash_everywhere(operation, FULL, 1, 1) for operation in OPERATIONS]
+    tallies.append(crash_recovery(QUICK, 1, 0.2))
+    for tally in tallies:
+        print(tally)
+    assert sum(tally.images for tally in tallies) > 5_000
