@@ -193,3 +193,8 @@ class HostNetwork:
             sock.close()
             raise
         return sock
+
+
+def machine_name() -> str:
+    """How others call this machine."""
+    return socket.gethostname()

@@ -6,15 +6,16 @@ one that somebody asks for goes first. Used on the event loop; what blocks goes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from barnabas.config.log_config import LogConfig
 from barnabas.log import names
-from barnabas.log.checkpoints import TopicPartition, encode_partition_metadata, replace_file
+from barnabas.log.checkpoints import TopicPartition
 from barnabas.log.directory import LogDirectory
 from barnabas.log.errors import LogDamaged, StorageError
 from barnabas.log.files import DEFAULT_LIMIT, FilePool
 from barnabas.log.log import Log
+from barnabas.log.making import make_partitions, new_log
 from barnabas.log.recovery import DAY_MS, open_log
 from barnabas.log.truncation import end_below, restart_at, truncate_to
 from barnabas.log.writer import LogWriter, Schedule
@@ -62,6 +63,8 @@ class LogManager:
         self._on_offline = on_offline
         self._producer_expiration_ms = producer_expiration_ms
         self._opening: dict[TopicPartition, list[Opened]] = {}
+        self._fresh: dict[TopicPartition, bytes] = {}
+        """Made since the start and not used yet, with topic id: nothing to read or recover there."""
 
     def load(self, directories: Sequence[LogDirectory]) -> None:
         """Take over locked directories and scan them. Blocks; opens no log.
@@ -93,7 +96,10 @@ class LogManager:
         return [
             partition
             for partition, home in self.homes.items()
-            if not home.clean and home.offline is None and partition not in self.logs
+            if not home.clean
+            and home.offline is None
+            and partition not in self.logs
+            and partition not in self._fresh
         ]
 
     def open(self, topic: str, partition: int, config: LogConfig, done: Opened) -> None:
@@ -113,8 +119,11 @@ class LogManager:
             done(None, StorageError(f"{home.path} is offline"))
         elif key in self._opening:
             self._opening[key].append(done)
+        elif key in self._fresh:
+            done(self._opened_fresh(key, home.partitions[key], config), None)
         else:
-            self._open(key, home, home.partitions[key], config, done, None)
+            self._opening[key] = [done]
+            self._open(key, home, home.partitions[key], config)
 
     def create(
         self,
@@ -136,17 +145,78 @@ class LogManager:
         if key in self.homes:
             self.open(topic, partition, config, done)
             return
-        live = self.live
-        if not live:
+        home = directory or self._place(cordoned)
+        if home is None:
             done(None, StorageError("every log directory is offline"))
             return
-        if directory is None:
-            free = [home for home in live if home.path not in cordoned] or live[:1]
-            directory = min(free, key=lambda home: len(home.partitions))
-        path = f"{directory.path}/{topic}-{partition}"
-        self.homes[key] = directory
-        directory.partitions[key] = path
-        self._open(key, directory, path, config, done, topic_id)
+        self._make([(key, home, topic_id)])
+        self.open(topic, partition, config, done)
+
+    def prepare(self, new: Sequence[tuple[TopicPartition, bytes]]) -> None:
+        """Make the directories of new partitions (key, topic id) in the background, in one go.
+
+        Whoever opens one meanwhile waits; those that are on disk already are left alone.
+        """
+        # One after another: each goes where the fewest are by then.
+        self._make(
+            (key, home, topic_id)
+            for key, topic_id in new
+            if key not in self.homes and (home := self._place(frozenset())) is not None
+        )
+
+    def _make(self, new: Iterable[tuple[TopicPartition, LogDirectory, bytes]]) -> None:
+        made: list[TopicPartition] = []
+        paths: dict[str, list[tuple[str, bytes]]] = {}
+        for key, home, topic_id in new:
+            path = f"{home.path}/{key[0]}-{key[1]}"
+            self.homes[key] = home
+            home.partitions[key] = path
+            self._opening[key] = []
+            self._fresh[key] = topic_id
+            paths.setdefault(home.path, []).append((path, topic_id))
+            made.append(key)
+        if not made:
+            return
+
+        def job() -> dict[str, OSError]:
+            failed: dict[str, OSError] = {}
+            for directory, partitions in paths.items():
+                try:
+                    make_partitions(self.disk, partitions)
+                except OSError as error:
+                    failed[directory] = error
+            return failed
+
+        def ended(failed: dict[str, OSError] | None, error: BaseException | None) -> None:
+            if error is not None:
+                raise error
+            for directory, os_error in (failed or {}).items():
+                self._failed(directory, os_error)
+            for topic, partition in made:
+                for done in self._opening.pop((topic, partition)):
+                    self.open(topic, partition, self.config_for(topic), done)
+
+        self.executor.submit(job, ended)
+
+    def _opened_fresh(self, key: TopicPartition, path: str, config: LogConfig) -> Log:
+        log = new_log(
+            *key,
+            path,
+            config,
+            self._fresh.pop(key),
+            pool=self.pool,
+            now_ms=self.clock.wall_ms,
+            pick_jitter=self.random.below,
+        )
+        log.mark_dirty = self.writer.dirty
+        self.logs[key] = log
+        return log
+
+    def _place(self, cordoned: frozenset[str]) -> LogDirectory | None:
+        """Where a new partition goes; `None` when every directory is offline."""
+        live = self.live
+        free = [home for home in live if home.path not in cordoned] or live[:1]
+        return min(free, key=lambda home: len(home.partitions), default=None)
 
     def delete(self, topic: str, partition: int, done: Done) -> None:
         """Rename the partition's directory to `-delete` now and remove it after
@@ -232,14 +302,8 @@ class LogManager:
         home: LogDirectory,
         path: str,
         config: LogConfig,
-        done: Opened,
-        topic_id: bytes | None,
     ) -> None:
-        self._opening[key] = [done]
-
         def job() -> Log:
-            if topic_id is not None:
-                _make_partition(self.disk, path, topic_id)
             return open_log(
                 *key,
                 path,
@@ -247,7 +311,7 @@ class LogManager:
                 pool=self.pool,
                 now_ms=self.clock.wall_ms,
                 pick_jitter=self.random.below,
-                clean=home.clean or topic_id is not None,
+                clean=home.clean,
                 recovery_point=home.recovery_points.get(key, 0),
                 log_start=home.log_starts.get(key, 0),
                 high_watermark=home.high_watermarks.get(key, 0),
@@ -287,6 +351,7 @@ class LogManager:
             done(None)
             return
         path = home.partitions.pop(key)
+        self._fresh.pop(key, None)
         unique = self.random.bytes(16)
         target = f"{home.path}/{names.marked_name(topic, partition, unique, kind)}"
         log = self.logs.pop(key, None)
@@ -344,11 +409,3 @@ class LogManager:
         for home in self.directories:
             if home.path == path:
                 self.failed(home, error)
-
-
-def _make_partition(disk: Disk, path: str, topic_id: bytes) -> None:
-    """Make a partition directory that is complete after a crash, or is not there at all as far as
-    anybody relied on it: its name is durable before the first append is."""
-    disk.make_dirs(path)
-    replace_file(disk, f"{path}/{names.PARTITION_METADATA}", encode_partition_metadata(topic_id))
-    disk.sync_dir(path.rpartition("/")[0])

@@ -26,10 +26,14 @@ from barnabas.wire.errors import ErrorCode, KafkaError
 
 if TYPE_CHECKING:
     from barnabas.metadata.delta import MetadataDelta
+    from barnabas.metadata.image.topics import TopicsDelta
 
 log = logging.getLogger("barnabas.server")
 
 T = TypeVar("T")
+
+#: Partitions made by one job of the executor: so many files are open at once.
+PREPARE_AT_ONCE = 128
 
 
 class Hosting:
@@ -65,7 +69,21 @@ class Hosting:
                 hosted = self.partitions.opened(name, index)
                 if hosted is not None:
                     _lead(hosted, partition)
+        self._prepare(delta.topics)
         del old
+
+    def _prepare(self, delta: TopicsDelta) -> None:
+        """Make the directories of new partitions, so that their first use need not."""
+        new = [
+            ((change.base.name, index), topic_id)
+            for topic_id, change in delta.changed.items()
+            for index, partition in change.changed_partitions.items()
+            if self.config.node_id in partition.replicas
+            and index not in change.base.partitions
+            and (change.base.name, index) not in self._retiring
+        ]
+        for start in range(0, len(new), PREPARE_AT_ONCE):
+            self._manager.prepare(new[start : start + PREPARE_AT_ONCE])
 
     def _reconfigure(self, delta: MetadataDelta) -> None:
         assert delta.configs is not None

@@ -12,6 +12,7 @@ from barnabas.config.broker import BrokerConfig
 from barnabas.config.endpoints import Endpoint as ListenerConfig
 from barnabas.config.values import ConfigError
 from barnabas.log.directory import LogDirectory
+from barnabas.log.files import DEFAULT_LIMIT
 from barnabas.log.maintenance import Intervals, LogMaintenance
 from barnabas.log.manager import LogManager
 from barnabas.metadata.controller.decision import ControllerSettings
@@ -40,7 +41,7 @@ METADATA_DIRECTORY = "__cluster_metadata-0"
 
 class Node:
     """One node over its ports; several can live in one process. `hostname` is how others reach a
-    listener that is bound to every address of the machine."""
+    listener that is bound to every address of the machine; `max_open_files` bounds those of logs."""
 
     def __init__(
         self,
@@ -49,11 +50,13 @@ class Node:
         *,
         authorizer: Authorizer | None = None,
         hostname: str = "localhost",
+        max_open_files: int = DEFAULT_LIMIT,
     ) -> None:
         self.config = config
         self._ports = ports
         self._authorizer = authorizer or AllowAll()
         self._hostname = hostname
+        self._max_open_files = max_open_files
         self._listeners: list[ListenerContext] = []
         self._directories: Directories | None = None
         self._maintenance: LogMaintenance | None = None
@@ -147,6 +150,7 @@ class Node:
             schedule=_soon,
             config_for=lambda topic: self._hosting.log_config(topic),
             on_offline=self._directory_failed,
+            max_open_files=self._max_open_files,
             producer_expiration_ms=config.get_int("producer.id.expiration.ms"),
         )
         intervals = Intervals(

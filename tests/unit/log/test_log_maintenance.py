@@ -399,3 +399,26 @@ def test_retention_leaves_a_rolled_segment_to_the_writer_until_its_indexes_are_s
     retain(w, log)
     assert w.failures == []
     assert log.bases == [log.end_offset]
+
+
+def test_partitions_made_together_survive_a_power_cut_and_are_opened_without_a_look() -> None:
+    disk = SimDisk()
+    w = World(disk)
+    topic_id = bytes(range(16))
+    w.manager.prepare([(("many", n), topic_id) for n in range(20)])
+    early: list[Log | None] = []
+    w.manager.open("many", 3, w.config, lambda log, _: early.append(log))
+    assert early == [], "it waits until the directories are made"
+    w.settle()
+    assert early[0] is w.manager.logs["many", 3]
+    jobs = len(w.executor.jobs)
+    log = w.open("many", 7, create=False)
+    assert len(w.executor.jobs) == jobs
+    append(log, [b"x"])
+    w.settle()
+    assert w.manager.unrecovered() == []
+    disk.power_loss()
+    again = World(disk)
+    assert len(again.manager.homes) == 20
+    log = again.open("many", 7, create=False)
+    assert (log.end_offset, log.topic_id) == (1, topic_id)

@@ -103,6 +103,8 @@ def _run(properties: dict[str, str], log_format: str) -> None:
     from barnabas.config import support
     from barnabas.config.broker import BrokerConfig
     from barnabas.host import open_ports, run
+    from barnabas.host.limits import files_for_logs
+    from barnabas.host.network import machine_name
     from barnabas.server.node import Node
 
     report = support.check(properties)
@@ -114,7 +116,7 @@ def _run(properties: dict[str, str], log_format: str) -> None:
 
     async def main(stop: asyncio.Event) -> None:
         ports = open_ports(asyncio.get_running_loop())
-        node = Node(config, ports)
+        node = Node(config, ports, hostname=machine_name(), max_open_files=files_for_logs())
         try:
             await _serve(node, config, log_format, stop)
         except BaseException:
