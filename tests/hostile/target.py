@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import socket
 import struct
@@ -136,10 +137,11 @@ class Target(BarnabasProcess):
     def prepare(self) -> None:
         """A port with a free one behind it, which is the controller's."""
         while self.port == 0:
-            super().prepare()
-            with socket.socket() as probe:
-                if probe.connect_ex((HOST, self.port + 1)) == 0:
-                    self.port = 0
+            # Below what the kernel gives to outgoing connections: it is free at a restart, too.
+            port = random.randrange(15_000, 32_000, 2)
+            if not any(in_use(each) for each in (port, port + 1)):
+                self.port = port
+        super().prepare()
 
     @property
     def at(self) -> tuple[str, int]:
@@ -246,6 +248,17 @@ def wait_for(ready: Callable[[], bool], result: Callable[[], int]) -> int:
         assert time.monotonic() < deadline, "the connections of closed clients stay open"
         time.sleep(0.002)
     return result()
+
+
+def in_use(port: int) -> bool:
+    """Whether something is bound to a port of the loopback interface."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return True
+    return False
 
 
 def now_ms() -> int:
