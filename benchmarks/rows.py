@@ -117,76 +117,88 @@ def produce_to_fetch(rounds: int) -> Callable[[Target], tuple[float, ...]]:
     return measure
 
 
-def rows(scale: float) -> list[Row]:
-    """All rows; `scale` stretches the amounts of work."""
+def amount(count: int, scale: float) -> int:
+    """An amount of work, stretched, and never too small to be measured."""
+    return max(100, int(count * scale))
 
-    def amount(count: int) -> int:
-        return max(100, int(count * scale))
 
-    def bulk(mode: str, goal: float) -> list[Row]:
-        events = "events/s"
-        return [
-            Row(
-                f"{mode}: produce 100 B",
-                (Figure("produce 100 B, 1 partition, acks=all, librdkafka", events, goal),),
-                produce_events(amount(4_000_000), SMALL, 1, mode),
-            ),
-            Row(
-                f"{mode}: produce 1 KB",
-                (Figure("produce 1 KB, 1 partition, librdkafka", events, goal),),
-                produce_events(amount(500_000), LARGE, 1, mode),
-            ),
-            Row(
-                f"{mode}: produce 1 KB by wire",
-                (Figure("produce 1 KB, batches of 1 MB, wire loader", "MB/s", goal),),
-                produce_large_batches(amount(600), mode),
-            ),
-            Row(
-                f"{mode}: produce 12",
-                (Figure("produce 100 B over 12 partitions, librdkafka", events, goal),),
-                produce_events(amount(3_000_000), SMALL, 12, mode),
-            ),
-        ]
-
-    def single(mode: str, connections: int, partitions: int, goal: float, count: int) -> Row:
-        title = f"single-event requests, {connections} × 5 in flight, {partitions:,} partitions"
-        floor = "" if partitions > 1 else {PAGE_CACHE: "floor", SYNCED: "synced floor"}[mode]
-        return Row(
-            f"{mode}: single {connections}x5 on {partitions}",
-            (Figure(title.replace("1 partitions", "1 partition"), "requests/s", goal),),
-            single_events(amount(count), connections, partitions, mode),
-            floor,
-        )
-
-    consume = [
+def bulk(mode: str, scale: float) -> list[Row]:
+    """Large batches, as a busy producer sends them."""
+    events = "events/s"
+    return [
         Row(
-            f"{PAGE_CACHE}: consume {label}",
-            (
-                Figure(f"consume {label}, librdkafka", "events/s", 1.2),
-                Figure(f"consume {label}, wire loader", "events/s", 1.2),
-            ),
-            consume_events(amount(events), size),
-        )
-        for label, size, events in (("100 B", SMALL, 4_000_000), ("1 KB", LARGE, 500_000))
+            f"{mode}: produce 100 B",
+            (Figure("produce 100 B, 1 partition, acks=all, librdkafka", events, 1.0),),
+            produce_events(amount(4_000_000, scale), SMALL, 1, mode),
+        ),
+        Row(
+            f"{mode}: produce 1 KB",
+            (Figure("produce 1 KB, 1 partition, librdkafka", events, 1.0),),
+            produce_events(amount(500_000, scale), LARGE, 1, mode),
+        ),
+        Row(
+            f"{mode}: produce 1 KB by wire",
+            (Figure("produce 1 KB, batches of 1 MB, wire loader", "MB/s", 1.0),),
+            produce_large_batches(amount(600, scale), mode),
+        ),
+        Row(
+            f"{mode}: produce 12",
+            (Figure("produce 100 B over 12 partitions, librdkafka", events, 1.0),),
+            produce_events(amount(3_000_000, scale), SMALL, 12, mode),
+        ),
     ]
-    latency = Row(
+
+
+def consume(label: str, size: int, events: int) -> Row:
+    """What was written just before, read by both loaders."""
+    return Row(
+        f"{PAGE_CACHE}: consume {label}",
+        (
+            Figure(f"consume {label}, librdkafka", "events/s", 1.2),
+            Figure(f"consume {label}, wire loader", "events/s", 1.2),
+        ),
+        consume_events(events, size),
+    )
+
+
+def single(mode: str, connections: int, partitions: int, goal: float, requests: int) -> Row:
+    """Requests with one event each."""
+    on = f"{partitions:,} partitions" if partitions > 1 else "1 partition"
+    title = f"single-event requests, {connections} × 5 in flight, {on}"
+    floor = "" if partitions > 1 else {PAGE_CACHE: "floor", SYNCED: "synced floor"}[mode]
+    return Row(
+        f"{mode}: single {connections}x5 on {partitions}",
+        (Figure(title, "requests/s", goal),),
+        single_events(requests, connections, partitions, mode),
+        floor,
+    )
+
+
+def latency(rounds: int) -> Row:
+    """From producer to a consumer that waits."""
+    return Row(
         f"{PAGE_CACHE}: produce to fetch",
         (
             Figure("produce → long-polling fetch, p50", "ms", 0.7, smaller_is_better=True),
             Figure("produce → long-polling fetch, p99", "ms", 0.7, smaller_is_better=True),
         ),
-        produce_to_fetch(amount(1_500)),
+        produce_to_fetch(rounds),
         "floor",
     )
+
+
+def rows(scale: float) -> list[Row]:
+    """All rows; `scale` stretches the amounts of work."""
     return [
-        *bulk(PAGE_CACHE, 1.0),
-        *bulk(SYNCED, 1.0),
-        *consume,
-        single(PAGE_CACHE, 1, 1, 3.0, 60_000),
-        single(PAGE_CACHE, 20, 1, 1.3, 150_000),
-        single(SYNCED, 1, 1, 3.0, 8_000),
-        single(SYNCED, 20, 1, 8.0, 12_000),
-        single(SYNCED, 20, 12, 8.0, 12_000),
-        single(SYNCED, 20, 1_000, 8.0, 12_000),
-        latency,
+        *bulk(PAGE_CACHE, scale),
+        *bulk(SYNCED, scale),
+        consume("100 B", SMALL, amount(4_000_000, scale)),
+        consume("1 KB", LARGE, amount(500_000, scale)),
+        single(PAGE_CACHE, 1, 1, 3.0, amount(60_000, scale)),
+        single(PAGE_CACHE, 20, 1, 1.3, amount(150_000, scale)),
+        single(SYNCED, 1, 1, 3.0, amount(8_000, scale)),
+        single(SYNCED, 20, 1, 8.0, amount(12_000, scale)),
+        single(SYNCED, 20, 12, 8.0, amount(12_000, scale)),
+        single(SYNCED, 20, 1_000, 8.0, amount(12_000, scale)),
+        latency(amount(1_500, scale)),
     ]
