@@ -59,7 +59,7 @@ class Recording:
 def produce(run: Recording) -> None:
     """Rounds of a few batches."""
     for count in (1, 3, 2):
-        run.append(count)
+        run.append(count, size=700)
         run.settle()
 
 

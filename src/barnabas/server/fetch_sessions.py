@@ -122,10 +122,13 @@ class FetchSession:
         if partition is not None and partition.hosted is not None:
             partition.hosted.unwatch(self, key)
 
-    def served(self, key: PartitionKey, *, more: bool) -> None:
-        """After a look: a partition that gave records goes to the end, a quiet one out of sight."""
+    def served(self, key: PartitionKey, *, told: bool, unread: bool) -> None:
+        """After a look: a partition that gave records (or an error) goes to the end, one that had
+        no room in the response keeps its place, a quiet one goes out of sight."""
+        if unread and not told:
+            return
         self.dirty.pop(key, None)
-        if more and key in self.partitions:
+        if told and key in self.partitions:
             self.dirty[key] = None
 
     def close(self) -> None:

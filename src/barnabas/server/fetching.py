@@ -380,7 +380,7 @@ class FetchOperation:
             unread = not result.error and partition.offset < (
                 result.last_stable_offset if self.committed_only else result.high_watermark
             )
-            session.served(key, more=news or unread)
+            session.served(key, told=news, unread=unread)
         return told
 
     # -- cold pages ------------------------------------------------------------------------------

@@ -64,8 +64,9 @@ def test_a_partition_that_gave_records_goes_to_the_end() -> None:
     session = FetchSession(1, False, 0)
     fill(session, 3)
     assert [i for _, i in session.dirty] == [0, 1, 2]
-    session.served(("t", 0), more=True)
-    session.served(("t", 1), more=False)
+    session.served(("t", 0), told=True, unread=True)
+    session.served(("t", 1), told=False, unread=False)
+    session.served(("t", 2), told=False, unread=True)  # there was no room for it
     assert [i for _, i in session.dirty] == [2, 0]
 
 
@@ -73,7 +74,7 @@ def test_only_partitions_with_news_are_looked_at_and_the_waiter_is_told() -> Non
     session = FetchSession(1, False, 0)
     fill(session, 1000)
     for key in list(session.dirty):
-        session.served(key, more=False)
+        session.served(key, told=False, unread=False)
     woken: list[None] = []
     session.waiter = lambda: woken.append(None)
     news: PartitionKey = ("t", 7)
@@ -87,7 +88,7 @@ def test_a_forgotten_partition_does_not_come_back() -> None:
     fill(session, 2)
     session.forget(("t", 0))
     session.forget(("t", 9))
-    session.served(("t", 0), more=True)
+    session.served(("t", 0), told=True, unread=True)
     assert list(session.dirty) == [("t", 1)]
 
 
