@@ -1,4 +1,4 @@
-"""Altering and describing configs: a running Apache Kafka beside our pure functions.
+"""Altering and describing configs: a running Apache Kafka beside our controller's decisions.
 
 Every step goes to Kafka by its Admin client and to ours; the error codes must be equal, and so must
 every described entry with its value, source, type and synonyms. What we refuse on purpose (it is
@@ -14,9 +14,23 @@ from typing import Any
 
 import pytest
 
-from barnabas.config import alter, describe, groups, properties, topics
+from barnabas.config import describe, properties
 from barnabas.config.broker import BrokerConfig
-from barnabas.wire.errors import KafkaError
+from barnabas.metadata.controller.configs import incremental_alter_configs
+from barnabas.metadata.controller.decision import ControllerSettings
+from barnabas.metadata.features import ELR_VERSION, MV_LATEST
+from barnabas.metadata.image import MetadataImage
+from barnabas.metadata.image.cluster import BrokerRegistration
+from barnabas.metadata.image.configs import BROKER, CLIENT_METRICS, GROUP, TOPIC, ConfigsImage
+from barnabas.metadata.image.features import FeaturesImage
+from barnabas.metadata.image.topics import Topic, TopicsImage
+from barnabas.metadata.record_types import ConfigRecord, RegisterBrokerRecord
+from barnabas.server.config_schema import NodeConfigSchema
+from barnabas.wire.messages.incremental_alter_configs_request import (
+    AlterableConfig,
+    AlterConfigsResource,
+    IncrementalAlterConfigsRequest,
+)
 from tests.interop.kafka import KafkaProcess
 from tests.interop.kafka_configs import ConfigAdmin
 
@@ -41,6 +55,7 @@ SOURCES = {
     "DYNAMIC_CLIENT_METRICS_CONFIG": 7,
     "DYNAMIC_GROUP_CONFIG": 8,
 }
+RESOURCES = {"TOPIC": TOPIC, "BROKER": BROKER, "CLIENT_METRICS": CLIENT_METRICS, "GROUP": GROUP}
 SET, DELETE, APPEND, SUBTRACT = range(4)
 Op = tuple[str, int, str | None]
 
@@ -82,24 +97,41 @@ class Pair:
         time.sleep(0.2)  # the broker checks the next step against what it has seen of this one
 
     def _alter_ours(self, kind: str, name: str, ops: Sequence[Op]) -> tuple[int, dict[str, str]]:
-        current = self.stored.get((kind, name), {})
-        resource = alter.ResourceType[kind]
-        try:
-            changes = alter.apply_ops(resource, current, ops)
-            changed = alter.after(current, changes)
-            match kind:
-                case "BROKER":
-                    alter.validate_broker_configs(self.config, changed, per_broker=bool(name))
-                case "TOPIC":
-                    topics.validate_topic_configs(self.config, changed, current)
-                case "GROUP":
-                    groups.validate_group_configs(self.config, name, changed)
-                case _:
-                    groups.validate_client_metrics_configs(name, changed)
-            alter.check_changes(resource, name, changes, elr_enabled=True)
-        except KafkaError as error:
-            return int(error.code), current
-        return 0, changed
+        resource = RESOURCES[kind], name
+        request = IncrementalAlterConfigsRequest(
+            [AlterConfigsResource(*resource, [AlterableConfig(*op) for op in ops])]
+        )
+        decision = incremental_alter_configs(self._image(), self._settings(), request)
+        (answer,) = decision.response.responses
+        stored = dict(self.stored.get((kind, name), {}))
+        for record in decision.records:
+            if isinstance(record, ConfigRecord):
+                if record.value is None:
+                    stored.pop(record.name, None)
+                else:
+                    stored[record.name] = record.value
+        return answer.error_code, stored
+
+    def _settings(self) -> ControllerSettings:
+        schema = NodeConfigSchema(lambda: self.config)
+        return ControllerSettings(1, "cluster", schema, lambda _: 0, lambda: bytes(16))
+
+    def _image(self) -> MetadataImage:
+        """What the controller knows: one broker, the topics, the configs so far."""
+        empty = MetadataImage.empty()
+        broker = BrokerRegistration.from_record(RegisterBrokerRecord(broker_id=1, fenced=False))
+        topics = {
+            name: Topic(name, name.encode().ljust(16)[:16], {})
+            for kind, name in self.stored
+            if kind == "TOPIC"
+        }
+        configs = {(RESOURCES[kind], name): values for (kind, name), values in self.stored.items()}
+        return empty._replace(
+            features=FeaturesImage(MV_LATEST, {ELR_VERSION: 1}),
+            cluster=empty.cluster._replace(brokers={1: broker}),
+            topics=TopicsImage({topic.id: topic for topic in topics.values()}, topics, {}),
+            configs=ConfigsImage(configs),
+        )
 
     def compare(self, kind: str, name: str) -> None:
         """Describe on both sides; every entry must be equal, once Kafka has seen the last step."""

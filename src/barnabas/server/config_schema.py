@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from barnabas.config import describe, topics
+from barnabas.config import definitions, describe, topics
 from barnabas.config.alter import key_of, validate_broker_configs
 from barnabas.config.broker import BrokerConfig
 from barnabas.config.groups import validate_client_metrics_configs, validate_group_configs
@@ -38,9 +38,18 @@ class NodeConfigSchema:
         return key is not None and key.type == "list"
 
     def default(self, resource_type: int, name: str) -> str | None:
-        """Kafka's own default, which APPEND and SUBTRACT begin with, or what is in the file."""
-        if resource_type == BROKER and name in self._config().static:
-            return self._config().static[name]
+        """The value without any dynamic config: what is in the file, else Kafka's default."""
+        static = self._config().static
+        names = [name]
+        if resource_type == TOPIC:
+            names = [synonym for synonym, _ in definitions.TOPIC_SYNONYMS.get(name, ())]
+        for each in names:
+            if each in static:
+                return static[each]
+        return self.built_in(resource_type, name)
+
+    def built_in(self, resource_type: int, name: str) -> str | None:
+        """Kafka's default, whatever the file says."""
         key = key_of(resource_type, name)
         return None if key is None else key.default
 

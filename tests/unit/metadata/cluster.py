@@ -54,6 +54,11 @@ class Schema:
         del resource_type
         return self.values.get(name)
 
+    def built_in(self, resource_type: int, name: str) -> str | None:
+        """Of the three."""
+        del resource_type
+        return self.values.get(name)
+
     def topic_entries(
         self, topic: Mapping[str, str], node: Mapping[str, str], cluster: Mapping[str, str]
     ) -> list[CreatableTopicConfigs]:

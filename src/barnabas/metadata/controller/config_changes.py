@@ -84,9 +84,9 @@ class ConfigEditor:
             )
         value = self.current.get(change.name)
         if value is None:
-            value = self.settings.schema.default(resource_type, change.name)
-        parts = [part for part in (value or "").split(",") if part]
-        for part in (change.value or "").split(","):
+            value = self.settings.schema.built_in(resource_type, change.name)
+        parts = [part for part in _java_split(value or "") if part]
+        for part in _java_split(change.value or ""):
             if change.operation is Operation.APPEND:
                 if part not in parts:
                     parts.append(part)
@@ -187,3 +187,8 @@ class ConfigEditor:
                 raise KafkaError(
                     ErrorCode.BROKER_ID_NOT_REGISTERED, f"There is no node with id {name}."
                 )
+
+
+def _java_split(text: str) -> list[str]:
+    """Split at commas as Java does: empty entries at the end do not count, but of no text."""
+    return text.rstrip(",").split(",") if text.strip(",") or not text else []

@@ -51,6 +51,9 @@ class ConfigSchema(Protocol):
     def default(self, resource_type: int, name: str) -> str | None:
         """The value without any dynamic config: server.properties, else Kafka's default."""
 
+    def built_in(self, resource_type: int, name: str) -> str | None:
+        """Kafka's default, whatever server.properties says: what APPEND and SUBTRACT begin with."""
+
     def topic_entries(
         self,
         topic: Mapping[str, str],
