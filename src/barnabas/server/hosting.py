@@ -96,12 +96,14 @@ class Hosting:
                 )
             except ConfigError as error:
                 log.error("dynamic configs contradict each other, the former ones stay: %s", error)
-            affected = list(self.partitions)
+            names = {topic for topic, _ in self._manager.logs}
         else:
             names = {name for kind, name in changed if kind == TOPIC}
-            affected = [hosted for hosted in self.partitions if hosted.topic in names]
-        for hosted in affected:
-            hosted.update_config(self.log_config(hosted.topic))
+        # Logs that recovery or retention opened belong to no hosted partition yet.
+        for (topic, index), opened in self._manager.logs.items():
+            if topic in names:
+                target = self.partitions.opened(topic, index) or opened
+                target.update_config(self.log_config(topic))
 
     def strays(self) -> list[tuple[str, int]]:
         """Partitions on disk that the metadata does not know."""
@@ -143,6 +145,8 @@ class Hosting:
         if partition is None or topic.id not in self._image.topics.by_id:
             self._retire(name, index)
             raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        # Recovery or retention may have opened it long ago, or while its configs changed.
+        opened.update_config(self.log_config(name))
         replica = Replica(self.config.node_id, name, topic.id, index)
         replica.high_watermark = opened.high_watermark
         hosted = HostedPartition(replica, opened, validate_all=self.config.validation == "full")
