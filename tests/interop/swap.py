@@ -95,10 +95,20 @@ class Swap:
     """The directory, and which nodes may have it."""
 
     def __init__(
-        self, path: Path, quorum: str, settings: dict[str, str], *, formatted: bool = True
+        self,
+        path: Path,
+        quorum: str,
+        settings: dict[str, str],
+        *,
+        formatted: bool = True,
+        directories: int = 1,
     ) -> None:
+        self.path = path
         self.data = path / "data"
         self.kafka = SwapKafka(path, {**SETTINGS, **settings})
+        if directories > 1:
+            paths = [self.data, *(path / f"data-{n}" for n in range(2, directories + 1))]
+            self.kafka.settings["log.dirs"] = ",".join(map(str, paths))
         self.kafka.quorum = quorum
         self.kafka.formats = formatted
         self.kafka.prepare()

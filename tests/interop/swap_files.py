@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 from pathlib import Path
 
+from tests.interop.conftest import WAIT_SECONDS
 from tests.interop.kafka import java_tool
 
 DUMP = "org.apache.kafka.tools.DumpLogSegments"
@@ -28,36 +30,34 @@ def dump(files: list[Path], *options: str) -> str:
     return text
 
 
-def files_of(data: Path, *suffixes: str, metadata: bool = False) -> list[Path]:
-    """Files of the partitions, or of the metadata log, by suffix."""
+def files_of(home: Path, *suffixes: str, metadata: bool = False) -> list[Path]:
+    """Files of the partitions in all log directories, or of the metadata log, by suffix."""
     return sorted(
         path
-        for path in data.glob("*/*")
+        for path in home.glob("data*/*/*")
         if path.suffix in suffixes
         and not path.parent.name.endswith("-delete")
         and (path.parent.name == "__cluster_metadata-0") == metadata
     )
 
 
-def dump_everything(data: Path) -> None:
-    """Kafka reads every segment, index and snapshot, and checks indexes against their segments."""
-    logs = files_of(data, ".log")
-    text = dump(logs)
+def dump_everything(home: Path) -> None:
+    """Kafka reads every file, and checks indexes by themselves and against their segments."""
+    logs = files_of(home, ".log")
+    indexes = files_of(home, ".index", ".timeindex")
+    text = dump([*logs, *indexes, *files_of(home, ".txnindex", ".snapshot")], "--verify-index-only")
     assert len(BATCH.findall(text)) > len(logs)
-    indexes = files_of(data, ".index", ".timeindex")
-    dump(indexes, "--verify-index-only")
-    # Of an active segment Kafka preallocates indexes; after a kill their tails are zeros.
-    dump(files_of(data, ".txnindex", ".snapshot"))
-    dump(files_of(data, ".log", metadata=True), "--cluster-metadata-decoder")
-    snapshots = files_of(data, ".checkpoint", metadata=True)
-    if snapshots:
-        dump(snapshots, "--cluster-metadata-decoder")
+    sane = dump(indexes, "--index-sanity-check")
+    assert sane.count("passed sanity check") + sane.count(" is empty.") == len(indexes)
+    of_metadata = files_of(home, ".log", ".checkpoint", metadata=True)
+    text = dump(of_metadata, "--cluster-metadata-decoder")
+    assert text.count('"type":"REGISTER_BROKER_RECORD"') > 0
 
 
-def digests(data: Path) -> dict[str, str]:
+def digests(home: Path) -> dict[str, str]:
     """Content of the files of internal topics, and of every transaction index, by path."""
     found = {}
-    for path in files_of(data, *KEPT):
+    for path in files_of(home, *KEPT):
         internal = path.parent.name.startswith(("__consumer_offsets-", "__transaction_state-"))
         if internal or path.suffix == ".txnindex":
             name = f"{path.parent.name}/{path.name}"
@@ -74,15 +74,9 @@ def offsets_file(path: Path) -> dict[tuple[str, int], int]:
     return {(topic, int(partition)): int(offset) for topic, partition, offset in fields}
 
 
-def check_forms(data: Path, *, quorum_version: int, clean: bool) -> None:
-    """Top-level and quorum files have Kafka's form, whoever wrote them last."""
-    meta = dict(
-        line.split("=", 1)
-        for line in (data / "meta.properties").read_text().splitlines()
-        if not line.startswith("#")
-    )
-    assert set(meta) == {"version", "cluster.id", "node.id", "directory.id"}
-    state = json.loads((data / "__cluster_metadata-0" / "quorum-state").read_text())
+def check_forms(home: Path, *, quorum_version: int, clean: bool) -> None:
+    """Quorum, top-level and partition files have Kafka's form, whoever wrote them last."""
+    state = json.loads((home / "data" / "__cluster_metadata-0" / "quorum-state").read_text())
     version_0 = {
         "clusterId", "leaderId", "leaderEpoch", "votedId", "appliedOffset", "currentVoters",
         "data_version",
@@ -90,21 +84,40 @@ def check_forms(data: Path, *, quorum_version: int, clean: bool) -> None:
     version_1 = {"leaderId", "leaderEpoch", "votedId", "votedDirectoryId", "data_version"}
     assert set(state) == (version_1 if quorum_version else version_0)
     assert state["data_version"] == quorum_version
+    for data in home.glob("data*"):
+        _check_top(data, clean=clean)
+        for partition in data.glob("*-*/"):
+            if partition.is_dir() and not partition.name.endswith("-delete"):
+                _check_partition(partition, clean=clean)
+
+
+def _check_top(data: Path, *, clean: bool) -> None:
+    lines = (data / "meta.properties").read_text().splitlines()
+    meta = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+    assert set(meta) == {"version", "cluster.id", "node.id", "directory.id"}
+    assert (data / "bootstrap.checkpoint").stat().st_size > 0
+    assert (data / ".kafka_cleanshutdown").exists() == clean
     for name in ("recovery-point", "replication", "log-start"):
         path = data / f"{name}-offset-checkpoint"
         if clean or path.exists():  # they are written at intervals, and at a clean stop
             offsets_file(path)
-    for directory in sorted(data.glob("*-*/")):
-        if directory.name.endswith("-delete") or not directory.is_dir():
-            continue
-        assert re.fullmatch(
-            r"version: 0\ntopic_id: [\w-]{22}\n?", (directory / "partition.metadata").read_text()
-        )
-        path = directory / "leader-epoch-checkpoint"
-        if not (clean or path.exists()):
-            continue
+
+
+def _check_partition(partition: Path, *, clean: bool) -> None:
+    about = (partition / "partition.metadata").read_text()
+    assert re.fullmatch(r"version: 0\ntopic_id: [\w-]{22}\n?", about)
+    path = partition / "leader-epoch-checkpoint"
+    if clean or path.exists():
         version, count, *lines = path.read_text().splitlines()
         assert version == "0"
         assert int(count) == len(lines)
         pairs = [tuple(map(int, line.split(" "))) for line in lines]
         assert pairs == sorted(pairs)
+
+
+def wait_for_deletions(home: Path) -> None:
+    """Deleted topics leave nothing behind once their delay is over, whoever deleted them."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while left := list(home.glob("data*/*-delete")):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)

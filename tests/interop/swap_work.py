@@ -6,7 +6,7 @@ import random
 import time
 from pathlib import Path
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -42,6 +42,7 @@ from tests.interop.seen import BROKER, TOPIC, ask
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 SMALL_SEGMENTS = {"segment.bytes": "1048576", "retention.ms": "-1"}
+LOADING = {KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.NOT_COORDINATOR}
 FIRST_TIMESTAMP = 1_700_000_000_000
 
 TOPICS: dict[str, tuple[int, dict[str, str]]] = {
@@ -75,7 +76,7 @@ TOPICS: dict[str, tuple[int, dict[str, str]]] = {
 }
 
 
-def write_as_kafka(node: Node, data: Path) -> None:
+def write_as_kafka(node: Node, home: Path) -> None:
     """Every kind of topic, record, transaction and setting; a topic deleted as the last deed."""
     admin = AdminClient({"bootstrap.servers": node.address})
     create(admin, TOPICS)
@@ -87,7 +88,7 @@ def write_as_kafka(node: Node, data: Path) -> None:
     java_tool("SwapTransactions", node.address, "ledger", "25", "2000")
     transactions_by_librdkafka(node)
     commit_group_offsets(node)
-    wait_for_cleaner(data)
+    wait_for_cleaner(home)
     admin.delete_topics(["doomed"])["doomed"].result(WAIT_SECONDS)
 
 
@@ -196,11 +197,20 @@ def commit_group_offsets(node: Node) -> None:
     """A group's offsets, by a plain commit."""
     consumer = Consumer({"bootstrap.servers": node.address, "group.id": "readers"})
     offsets = [TopicPartition("plain", 0, 7), TopicPartition("segments", 0, 1234)]
-    consumer.commit(offsets=offsets, asynchronous=False)
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            consumer.commit(offsets=offsets, asynchronous=False)
+            break
+        except KafkaException as error:
+            # The coordinator of a group that was never used is still loading.
+            if error.args[0].code() not in LOADING or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
     consumer.close()
 
 
-def wait_for_cleaner(data: Path) -> None:
+def wait_for_cleaner(home: Path) -> None:
     """Until the compacted topic was compacted once, and the log start is checkpointed."""
     deadline = time.monotonic() + WAIT_SECONDS
     wanted = (
@@ -208,8 +218,7 @@ def wait_for_cleaner(data: Path) -> None:
         ("log-start-offset-checkpoint", "shortened 0 2345"),
     )
     for name, text in wanted:
-        path = data / name
-        while not (path.exists() and text in path.read_text()):
+        while not any(text in path.read_text() for path in home.glob(f"data*/{name}")):
             assert time.monotonic() < deadline, f"{text!r} does not get into {name}"
             time.sleep(0.05)
 

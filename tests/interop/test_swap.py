@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from tests.interop.kafka import Node
 from tests.interop.kafka_view import look_as_coordinator
 from tests.interop.seen import Section, differences, look
 from tests.interop.swap import DYNAMIC, STATIC, Intruder, Swap
-from tests.interop.swap_files import check_forms, digests, dump_everything
+from tests.interop.swap_files import check_forms, digests, dump_everything, wait_for_deletions
 from tests.interop.swap_retry import Retrier
 from tests.interop.swap_work import create_all, create_topic, write_as_kafka, write_as_ours
 
@@ -51,27 +50,27 @@ def truncations(text: str) -> list[str]:
 
 @pytest.mark.timeout(280)
 @pytest.mark.parametrize(
-    ("quorum", "clean", "settings"),
-    [(STATIC, True, {}), (DYNAMIC, False, OFTEN)],
+    ("quorum", "clean", "settings", "directories"),
+    [(STATIC, True, {}, 1), (DYNAMIC, False, OFTEN, 3)],
     ids=["static-stopped", "dynamic-killed"],
 )
 def test_directory_of_kafka(
-    tmp_path: Path, quorum: str, clean: bool, settings: dict[str, str]
+    tmp_path: Path, quorum: str, clean: bool, settings: dict[str, str], directories: int
 ) -> None:
-    swap = Swap(tmp_path, quorum, settings)
+    swap = Swap(tmp_path, quorum, settings, directories=directories)
     kafka, ours = swap.kafka, swap.ours
     with kafka:
-        write_as_kafka(kafka, swap.data)
+        write_as_kafka(kafka, swap.path)
         create_topic(kafka, "retried")
         retrier = Retrier(kafka, "retried")
         retrier.go_on(kafka)
         seen = look(kafka)
         coordinated = look_as_coordinator(kafka, UNTOUCHED)
         said = refused(ours)
-        assert f"Another node uses the data directory {swap.data}." in said
+        assert f"Another node uses the data directory {swap.data}" in said
         swap.end(kafka, clean=clean)
 
-    written = digests(swap.data)
+    written = digests(swap.path)
     with ours:
         assert_same(seen, look(ours))
         retrier.retry(ours)
@@ -80,11 +79,11 @@ def test_directory_of_kafka(
         retrier.go_on(ours)
         seen = look(ours)
         swap.end(ours, clean=clean)
-    kept = digests(swap.data)
+    kept = digests(swap.path)
     logs = {name for name in written if clean or name.endswith((".log", ".txnindex"))}
     assert {name: kept[name] for name in logs} == {name: written[name] for name in logs}
-    check_forms(swap.data, quorum_version=int(quorum == DYNAMIC), clean=clean)
-    dump_everything(swap.data)
+    check_forms(swap.path, quorum_version=int(quorum == DYNAMIC), clean=clean)
+    dump_everything(swap.path)
 
     said_before = len(kafka.log_text())
     with kafka:
@@ -99,6 +98,7 @@ def test_directory_of_kafka(
     with ours:
         assert_same(seen, look(ours))
         retrier.retry(ours)
+        wait_for_deletions(swap.path)
 
 
 def abort_open_transaction(node: Node) -> None:
@@ -131,8 +131,8 @@ def test_directory_of_ours(tmp_path: Path, clean: bool) -> None:
             said = refused(Intruder(tmp_path, kafka.settings))
             assert f"Failed to acquire lock on file .lock in {swap.data}" in said
         swap.end(ours, clean=clean)
-    check_forms(swap.data, quorum_version=0, clean=clean)
-    dump_everything(swap.data)
+    check_forms(swap.path, quorum_version=0, clean=clean)
+    dump_everything(swap.path)
     said_before = len(kafka.log_text())
     with kafka:
         assert_same(seen, look(kafka))
@@ -144,8 +144,4 @@ def test_directory_of_ours(tmp_path: Path, clean: bool) -> None:
     with ours:
         assert_same(seen, look(ours))
         retrier.retry(ours)
-        # Deleted topics leave nothing behind once their delay is over.
-        deadline = time.monotonic() + WAIT_SECONDS
-        while left := list(swap.data.glob("*-delete")):
-            assert time.monotonic() < deadline, left
-            time.sleep(0.05)
+        wait_for_deletions(swap.path)
