@@ -176,7 +176,7 @@ class Target(BarnabasProcess):
 
     def settle(self) -> int:
         """Wait until no connection is left; the number of open sockets then."""
-        pattern = re.compile(rf"^\s*\d+: \S+:{self.port:04X} \S+ 01 ", re.MULTILINE)
+        pattern = re.compile(rf"^\s*\d+: \S+:{self.port:04X} \S+ (?:01|08) ", re.MULTILINE)
         return wait_for(
             lambda: not pattern.search(Path("/proc/net/tcp").read_text()), self.descriptors
         )

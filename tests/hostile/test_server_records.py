@@ -161,8 +161,8 @@ def test_compression_bombs(target: Target, codec: Codec, configs: dict[str, str]
     if codec is Codec.ZSTD and "compression_type" in configs:
         configs = {}  # nobody reads it there: it stays as it is
     attack = batch_around(codec, bomb(codec))
-    # What may be inflated, its frame, and a little.
-    growth = INFLATED_BYTES + 2 * len(attack) + 8 * MEBIBYTE
+    # What may be inflated, its frame, and what the codec takes for itself.
+    growth = INFLATED_BYTES + 2 * len(attack) + 24 * MEBIBYTE
     with target.attack(lines=0, growth=growth):
         with target.connect() as client:
             found = produce(client, topic, attack)
