@@ -40,7 +40,7 @@ from tests.sim.node_end import read_everything
 from tests.sim.node_host import NodeHost
 
 QUICK = CrashLimits(images=12, contents=12, tears=1)
-FULL = CrashLimits(images=150, contents=64, tears=3)
+FULL = CrashLimits(images=60, contents=48, tears=2)
 SMALL = {"internal.segment.bytes": "400", "index.interval.bytes": "0"}
 FULL_INDEX = {"segment.index.bytes": "24", "index.interval.bytes": "0"}
 
