@@ -26,6 +26,7 @@ def sentence(node: Target) -> str:
     return "\n".join(line for line in node.log_path.read_text().splitlines() if "offline" in line)
 
 
+@pytest.mark.interop  # needs strace, which `make interop` brings
 @pytest.mark.parametrize(
     ("kind", "error", "call"), [("sync", "EIO", 20), ("sync", "EIO", 33), ("write", "ENOSPC", 25)]
 )

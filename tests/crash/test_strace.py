@@ -97,6 +97,7 @@ def crash(directory: Path, kind: str, call: int, mode: str) -> bool:
     return died
 
 
+@pytest.mark.interop  # needs strace, which `make interop` brings
 def test_killed_at_calls_drawn_by_chance(tmp_path: Path, seed: int) -> None:
     random = Random(f"strace {seed}")
     died = 0
