@@ -170,6 +170,9 @@ class RawProducer(Client):
         """One batch."""
         if self.idempotent and self._identity[0] < 0:
             answer = await self.ask(InitProducerIdRequest(None, 60_000), InitProducerIdResponse)
+            if answer.error_code != ErrorCode.NONE:
+                await self.pause(300)
+                return
             self._identity = (answer.producer_id, answer.producer_epoch)
             self._sequences, self._sent = {}, []
         picked = await self.pick()
