@@ -337,6 +337,7 @@ class LogManager:
             raise error
         if log is not None and error is None:
             log.mark_dirty = self.writer.dirty
+            log.update_config(self.config_for(key[0]))  # it may have changed during a recovery
             self.logs[key] = log
         for done in waiting:
             done(None if error is not None else log, error)
