@@ -65,12 +65,13 @@ class Tally:
 def images_of(
     history: History, tally: Tally, limits: CrashLimits, seed: int, share: float
 ) -> Iterator[CrashImage]:
-    """The crash images of a run, all or a seeded share of them, counted."""
-    pick = Random(seed)
+    """The crash images of a run, all or a share spread evenly from a seeded start, counted."""
+    stride = round(1 / share)
+    first = Random(seed).randrange(stride)
     model = history.base.copy()
     at = 0
-    for image in enumerate_crashes(history, limits=limits, seed=seed):
-        if share < 1 and pick.random() >= share:
+    for number, image in enumerate(enumerate_crashes(history, limits=limits, seed=seed)):
+        if number % stride != first:
             continue
         while at < image.point:
             replay(model, history.events[at])
