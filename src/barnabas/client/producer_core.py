@@ -56,6 +56,7 @@ class _Queue:
         "identity",
         "in_flight",
         "next_sequence",
+        "proven",
         "sent",
         "start_over",
     )
@@ -67,6 +68,8 @@ class _Queue:
         self.generation = 0
         self.identity = (-1, -1)
         self.next_sequence = -1
+        #: The node knows the producer id: out of order sequences are refused from then on.
+        self.proven = False
         self.start_over = start_over
 
 
@@ -249,6 +252,10 @@ class ProducerCore:
             return None
         if queue.start_over and not self._renew(queue):
             return None
+        if self._config.enable_idempotence and queue.in_flight and not queue.proven:
+            # A node takes any first sequence of a producer it does not know: a second batch might be
+            # taken although the first is refused, and the first then comes behind it.
+            return None
         return head
 
     def _renew(self, queue: _Queue) -> bool:
@@ -261,6 +268,7 @@ class ProducerCore:
         queue.generation = self._generation
         queue.identity = self._identity
         queue.next_sequence = 0
+        queue.proven = False
         queue.start_over = False
         return True
 
@@ -309,6 +317,7 @@ class ProducerCore:
         batch.log_append_time = log_append_time
         queue = self._queues[batch.topic, batch.partition]
         queue.in_flight -= 1
+        queue.proven = True
         self._finish(queue, batch, None)
         self._settle(queue)
 

@@ -30,6 +30,8 @@ class Rig:
         self.core.learn("t", partitions)
         self.now = 0
         self.ids = 0
+        self.proven = True
+        """The node has taken a batch of this producer before."""
 
     def identify(self) -> None:
         self.ids += 1
@@ -50,8 +52,14 @@ class Rig:
         self.core.close_batches()
         return batches
 
+    def calls(self, leader: Callable[[str, int], int] = one_node) -> dict[int, list[Batch]]:
+        calls = self.core.drain(leader, self.now)
+        for queue in self.core._queues.values():
+            queue.proven |= self.proven
+        return calls
+
     def drain(self, leader: Callable[[str, int], int] = one_node) -> list[Batch]:
-        return [b for batches in self.core.drain(leader, self.now).values() for b in batches]
+        return [b for batches in self.calls(leader).values() for b in batches]
 
     def drain_all(self) -> list[Batch]:
         sent: list[Batch] = []
@@ -176,6 +184,18 @@ def test_sequences_follow_each_other_per_partition() -> None:
     assert [stamp(b)[2] for b in (zero, one, third)] == [0, 0, 2]
 
 
+def test_one_batch_alone_until_the_node_knows_the_producer() -> None:
+    rig = ready()
+    rig.proven = False
+    first, second, third = rig.full_batches(3)
+    assert rig.drain_all() == [first]
+    rig.fail(first, ErrorCode.NOT_LEADER_OR_FOLLOWER)
+    rig.now = first.retry_ms
+    assert rig.drain_all() == [first]
+    rig.acknowledge(first)
+    assert rig.drain_all() == [second, third]
+
+
 def test_at_most_five_requests_are_in_flight() -> None:
     rig = ready()
     batches = rig.full_batches(7)
@@ -200,7 +220,7 @@ def test_a_request_does_not_outgrow_its_limit_and_no_partition_starves() -> None
         rig.full_batches(2, partition)
     sent = []
     for _ in range(4):
-        [batches] = rig.core.drain(one_node, 0).values()
+        [batches] = rig.calls().values()
         assert sum(batch.size for batch in batches) <= 600
         sent += batches
     assert {batch.partition for batch in sent} == {0, 1, 2, 3}
