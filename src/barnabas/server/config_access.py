@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from barnabas.metadata.image.configs import BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPIC
 from barnabas.security.operations import Operation
@@ -29,3 +30,30 @@ def refusal(
             return KafkaError(ErrorCode.INVALID_REQUEST, text)
         return None
     return KafkaError(ErrorCode.INVALID_REQUEST, f"Unknown resource type {resource_type}.")
+
+
+class Resource(Protocol):
+    """What both kinds of alterations name."""
+
+    resource_type: int
+    resource_name: str
+
+
+R = TypeVar("R", bound=Resource)
+
+
+def alterable(
+    broker: Broker, request: Request, resources: Sequence[R]
+) -> tuple[list[R], list[tuple[R, KafkaError]]]:
+    """The resources whose configs the principal may alter, and the others with the reason."""
+    accepted: list[R] = []
+    refused: list[tuple[R, KafkaError]] = []
+    for each in resources:
+        error = refusal(
+            broker, request, Operation.ALTER_CONFIGS, each.resource_type, each.resource_name
+        )
+        if error is None:
+            accepted.append(each)
+        else:
+            refused.append((each, error))
+    return accepted, refused

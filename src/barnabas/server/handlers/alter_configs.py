@@ -10,12 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from barnabas.metadata.controller.configs import alter_configs
-from barnabas.security.operations import Operation
-from barnabas.server.config_access import refusal
+from barnabas.server.config_access import alterable
 from barnabas.wire.errors import KafkaError
-from barnabas.wire.messages.alter_configs_request import (
-    AlterConfigsRequest,
-)
+from barnabas.wire.messages.alter_configs_request import AlterConfigsRequest
 from barnabas.wire.messages.alter_configs_response import (
     AlterConfigsResourceResponse,
     AlterConfigsResponse,
@@ -30,38 +27,19 @@ async def handle(
     broker: Broker, request: Request, message: AlterConfigsRequest
 ) -> AlterConfigsResponse:
     """Replace all dynamic configs of each resource."""
-    refused: list[AlterConfigsResourceResponse] = []
-    accepted = []
-    for resource in message.resources:
-        error = refusal(
-            broker,
-            request,
-            Operation.ALTER_CONFIGS,
-            resource.resource_type,
-            resource.resource_name,
-        )
-        if error is None:
-            accepted.append(resource)
-        else:
-            refused.append(
-                AlterConfigsResourceResponse(
-                    error.code, error.message, resource.resource_type, resource.resource_name
-                )
-            )
-    message.resources = accepted
+    message.resources, refused = alterable(broker, request, message.resources)
     forwarded = not request.connection.on_controller
     try:
         response = await broker.submit(
             lambda image: alter_configs(image, broker.settings, message, forwarded=forwarded)
         )
-    except KafkaError as error:
-        response = AlterConfigsResponse(
-            responses=[
-                AlterConfigsResourceResponse(
-                    error.code, error.message, r.resource_type, r.resource_name
-                )
-                for r in accepted
-            ]
+    except KafkaError as failed:
+        refused += [(resource, failed) for resource in message.resources]
+        response = AlterConfigsResponse()
+    response.responses += [
+        AlterConfigsResourceResponse(
+            error.code, error.message, resource.resource_type, resource.resource_name
         )
-    response.responses += refused
+        for resource, error in refused
+    ]
     return response

@@ -10,8 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from barnabas.metadata.controller.configs import incremental_alter_configs
-from barnabas.security.operations import Operation
-from barnabas.server.config_access import refusal
+from barnabas.server.config_access import alterable
 from barnabas.wire.errors import KafkaError
 from barnabas.wire.messages.incremental_alter_configs_request import (
     IncrementalAlterConfigsRequest,
@@ -30,25 +29,7 @@ async def handle(
     broker: Broker, request: Request, message: IncrementalAlterConfigsRequest
 ) -> IncrementalAlterConfigsResponse:
     """Set, delete, append to and subtract from single configs."""
-    refused: list[AlterConfigsResourceResponse] = []
-    accepted = []
-    for resource in message.resources:
-        error = refusal(
-            broker,
-            request,
-            Operation.ALTER_CONFIGS,
-            resource.resource_type,
-            resource.resource_name,
-        )
-        if error is None:
-            accepted.append(resource)
-        else:
-            refused.append(
-                AlterConfigsResourceResponse(
-                    error.code, error.message, resource.resource_type, resource.resource_name
-                )
-            )
-    message.resources = accepted
+    message.resources, refused = alterable(broker, request, message.resources)
     forwarded = not request.connection.on_controller
     try:
         response = await broker.submit(
@@ -56,14 +37,13 @@ async def handle(
                 image, broker.settings, message, forwarded=forwarded
             )
         )
-    except KafkaError as error:
-        response = IncrementalAlterConfigsResponse(
-            responses=[
-                AlterConfigsResourceResponse(
-                    error.code, error.message, r.resource_type, r.resource_name
-                )
-                for r in accepted
-            ]
+    except KafkaError as failed:
+        refused += [(resource, failed) for resource in message.resources]
+        response = IncrementalAlterConfigsResponse()
+    response.responses += [
+        AlterConfigsResourceResponse(
+            error.code, error.message, resource.resource_type, resource.resource_name
         )
-    response.responses += refused
+        for resource, error in refused
+    ]
     return response
