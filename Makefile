@@ -26,7 +26,7 @@ run: $(VENV)/.run ## Start a node on localhost:9092 with its data in ./data (DAT
 	@exec $(BIN)/barnabas start --data "$(DATA)" $(ARGS)
 
 test: $(VENV)/.dev ## Run the tests (ARGS=… goes to pytest; BARNABAS_SEED=… repeats a run)
-	$(PYTEST) $(ARGS)
+	$(PYTEST) --numprocesses auto --dist worksteal $(ARGS)
 
 check: $(VENV)/.dev ## Formatting, lint, strict types, directions of import, tidy rules
 	$(BIN)/ruff format --check .

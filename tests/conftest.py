@@ -38,6 +38,7 @@ def _rotating_seed() -> int:
 
 
 SEED = int(os.environ.get("BARNABAS_SEED") or _rotating_seed())
+os.environ["BARNABAS_SEED"] = str(SEED)  # the workers of xdist draw the same, over midnight too
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -252,8 +252,11 @@ def crash_everywhere(operation: str, limits: CrashLimits, seed: int, share: floa
     return tally
 
 
-def crash_recovery(limits: CrashLimits, seed: int, share: float) -> Tally:
-    """Crash, start, and crash again while the node starts and recovers."""
+def crash_recovery(limits: CrashLimits, seed: int, share: float, again_share: float) -> Tally:
+    """Crash, start, and crash again while the node starts and recovers.
+
+    `share` of the images of the first crash, of each `again_share` of those of the second.
+    """
     before, tally = Tally("before"), Tally("recovery")
     for image in images_of(record(roll), before, limits, seed, share):
         disk = SimDisk(model=image.model)
@@ -269,7 +272,8 @@ def crash_recovery(limits: CrashLimits, seed: int, share: float) -> Tally:
             await node.host.ports.clock.sleep(500)  # noqa: B023
 
         world.run(main())
-        for again in images_of(history, tally, CrashLimits(images=4, contents=4), seed, 1):
+        second = CrashLimits(images=4, contents=4)
+        for again in images_of(history, tally, second, seed, again_share):
             serve(again.model, again.marks, stop=False)
     return tally
 
@@ -282,13 +286,13 @@ def test_a_share_of_the_images(operation: str, seed: int) -> None:
 
 
 def test_a_share_of_crashes_during_recovery(seed: int) -> None:
-    assert crash_recovery(QUICK, seed, 0.02).images >= 4
+    assert crash_recovery(QUICK, seed, 0.02, 0.2).images >= 4
 
 
 @pytest.mark.soak
 def test_all_images() -> None:
     tallies = [crash_everywhere(operation, FULL, 1, 1) for operation in OPERATIONS]
-    tallies.append(crash_recovery(QUICK, 1, 0.2))
+    tallies.append(crash_recovery(QUICK, 1, 0.2, 1))
     for tally in tallies:
         print(tally)
     assert sum(tally.images for tally in tallies) > 5_000

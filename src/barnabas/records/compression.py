@@ -89,28 +89,34 @@ def decompress(codec: int, data: Buffer, limit: int) -> bytes:
 
 def _gzip_decompress(data: memoryview, limit: int) -> bytes:
     """Several members are one stream; what follows and is none is ignored, as in Java."""
-    out = bytearray()
-    pos = _gzip_member(data, 0, out, limit)
+    parts: list[bytes] = []
+    pos, room = _gzip_member(data, 0, parts, limit)
     while data[pos : pos + len(_GZIP_MAGIC)] == _GZIP_MAGIC:
-        pos = _gzip_member(data, pos, out, limit)
-    return bytes(out)
+        pos, room = _gzip_member(data, pos, parts, room)
+    return b"".join(parts)
 
 
-def _gzip_member(data: memoryview, pos: int, out: bytearray, limit: int) -> int:
-    """Append what the member at `pos` holds to `out`; returns the position behind it."""
+def _gzip_member(data: memoryview, pos: int, parts: list[bytes], room: int) -> tuple[int, int]:
+    """Append what the member at `pos` holds to `parts`, at most `room` bytes.
+
+    Returns the position behind it and the room that is left. Parts, not one buffer that grows:
+    moving tens of megabytes to a larger place can take them twice at a time.
+    """
     stream = zlib.decompressobj(_GZIP_WINDOW)
     while not stream.eof:
         chunk = data[pos : pos + GZIP_CHUNK]
         if not chunk:
             raise CorruptRecord("gzip: cut off")
         try:
-            out += stream.decompress(chunk, min(GZIP_STEP, limit + 1 - len(out)))
+            part = stream.decompress(chunk, min(GZIP_STEP, room + 1))
         except zlib.error as error:
             raise CorruptRecord(f"gzip: {error}") from None
-        if len(out) > limit:
-            raise InflateLimit(f"gzip: more than {limit} bytes")
+        room -= len(part)
+        if room < 0:
+            raise InflateLimit("gzip: more than the records of a batch may take")
+        parts.append(part)
         pos += len(chunk) - len(stream.unused_data) - len(stream.unconsumed_tail)
-    return pos
+    return pos, room
 
 
 def _snappy_compress(data: Buffer) -> bytes:
