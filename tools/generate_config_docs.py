@@ -14,7 +14,7 @@ from pathlib import Path
 
 from barnabas.config import definitions, own, topics
 from barnabas.config.keys import ConfigKey
-from barnabas.config.support import support_of
+from barnabas.config.support import Support, support_of, topic_support_of
 
 TARGET = Path(__file__).resolve().parent.parent / "docs/configuration.md"
 MARKER = "<!-- Generated from here on by tools/generate_config_docs.py -->"
@@ -65,6 +65,11 @@ def shown_default(key: ConfigKey) -> str:
     return f"`{key.default}`" if key.default else "(empty)"
 
 
+def shown_support(support: Support) -> str:
+    """What the node does with a config, and why."""
+    return f"{support.status}: {support.note}" if support.note else support.status
+
+
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
     """A table in Markdown."""
     lines = [list(head)]
@@ -75,27 +80,8 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
 
 def broker_rows() -> Iterable[tuple[str, ...]]:
     for key in [*own.BROKER.values(), *definitions.BROKER.values()]:
-        status, note = support_of(key.name)
         cells = (key.type, shown_default(key), limits(key), CHANGES[key.dynamic])
-        yield (f"`{key.name}`", *cells, f"{status}: {note}" if note else status)
-
-
-# Topic configs that a log or the controller does not look at yet.
-TOPIC_NOTES = {
-    "cleanup.policy": "compact is taken, but compaction is not run yet: all data is kept",
-    "leader.replication.throttled.replicas": "no effect: of use only with more than one node",
-    "follower.replication.throttled.replicas": "no effect: of use only with more than one node",
-    "unclean.leader.election.enable": "no effect: of use only with more than one node",
-    "local.retention.bytes": "no effect: tiered storage is not built yet",
-    "local.retention.ms": "no effect: tiered storage is not built yet",
-    "remote.log.copy.disable": "no effect: tiered storage is not built yet",
-    "remote.log.delete.on.disable": "no effect: tiered storage is not built yet",
-    "remote.storage.enable": "true is refused: tiered storage is not built yet",
-    "preallocate": "no effect: segments are not preallocated",
-    "min.cleanable.dirty.ratio": "no effect: compaction is not run yet",
-    "min.compaction.lag.ms": "no effect: compaction is not run yet",
-    "delete.retention.ms": "no effect: compaction is not run yet",
-}
+        yield (f"`{key.name}`", *cells, shown_support(support_of(key.name)))
 
 
 def topic_rows() -> Iterable[tuple[str, ...]]:
@@ -105,8 +91,8 @@ def topic_rows() -> Iterable[tuple[str, ...]]:
         behind = f"`{synonyms[0][0]}`" if synonyms else ""
         if key.name == own.ACK_MODE:
             behind = f"`{own.ACK_MODE}`"
-        note = TOPIC_NOTES.get(key.name, "works")
-        yield f"`{key.name}`", key.type, shown_default(key), limits(key), behind, note
+        cells = (key.type, shown_default(key), limits(key), behind)
+        yield (f"`{key.name}`", *cells, shown_support(topic_support_of(key.name)))
 
 
 def group_rows() -> Iterable[tuple[str, ...]]:

@@ -173,6 +173,7 @@ def strict(tmp_path: Path) -> Iterator[Target]:
         yield node
 
 
+@pytest.mark.effect_of("connections.max.idle.ms")
 def test_limits_of_the_configuration(strict: Target) -> None:
     with ExitStack() as stack:
         clients = [stack.enter_context(strict.connect()) for _ in range(20)]

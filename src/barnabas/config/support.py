@@ -50,6 +50,18 @@ def support_of(name: str) -> Support:
     raise KeyError(name)
 
 
+def topic_support_of(name: str) -> Support:
+    """What the node does with a known topic config.
+
+    Raises:
+        KeyError: no such config.
+    """
+    if name not in definitions.TOPIC and name not in own.TOPIC:
+        raise KeyError(name)
+    status, note = support_table.TOPIC.get(name, ("works", ""))
+    return Support(cast(Status, status), note)
+
+
 _Rule: TypeAlias = tuple[Callable[[Value], bool], str]
 
 
@@ -120,10 +132,6 @@ _WARNED: Final[Mapping[str, _Rule]] = {
         "compaction is not run yet; topics with this policy keep all their data.",
     ),
     "log.preallocate": (_is(True), "segments are not preallocated."),
-    "min.insync.replicas": (
-        lambda least: cast(int, least) > 1,
-        "one node holds one replica; producing with acks=all will fail.",
-    ),
     "transaction.two.phase.commit.enable": (_is(True), "transactions are not built yet."),
     "unstable.api.versions.enable": (_is(True), "there are no unstable versions here."),
     "unstable.feature.versions.enable": (_is(True), "there are no unstable versions here."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 WORKS: Final = frozenset(
@@ -78,6 +79,7 @@ _TIERED = "it matters only with tiered storage, which is not built yet."
 _SECURITY = "it matters only on TLS and SASL listeners, which are not built yet."
 _METRICS = "metrics are kept in another way."
 _KERNEL = "the kernel sizes socket buffers better than a fixed number."
+_ONE_REPLICA = "no more is asked for than there are replicas, here one."
 _INTERNAL = "internal to Apache Kafka."
 
 # First match wins: an exact name, or a prefix that ends in a dot.
@@ -126,6 +128,7 @@ _QUIET: Final = (
     ("controller.quorum.", _ALONE),
     ("controller.socket.timeout.ms", _ALONE),
     ("controller.performance.", _INTERNAL),
+    ("min.insync.replicas", _ONE_REPLICA),
     ("auto.leader.rebalance.enable", _ALONE),
     ("leader.imbalance.", _ALONE),
     ("unclean.leader.election.", _ALONE),
@@ -168,6 +171,29 @@ _PLUGIN: Final = (
     "rlmm.config.",
     "listener.name.",
 )
+
+
+_TOPIC_ALONE = "of use only with more than one node."
+_TOPIC_TIERED = "tiered storage is not built yet."
+_TOPIC_COMPACTION = "compaction is not run yet."
+
+TOPIC: Final[Mapping[str, tuple[str, str]]] = {
+    "cleanup.policy": ("warns", "compact is taken, but compaction is not run yet."),
+    "delete.retention.ms": ("no effect", _TOPIC_COMPACTION),
+    "follower.replication.throttled.replicas": ("no effect", _TOPIC_ALONE),
+    "leader.replication.throttled.replicas": ("no effect", _TOPIC_ALONE),
+    "local.retention.bytes": ("no effect", _TOPIC_TIERED),
+    "local.retention.ms": ("no effect", _TOPIC_TIERED),
+    "min.cleanable.dirty.ratio": ("no effect", _TOPIC_COMPACTION),
+    "min.compaction.lag.ms": ("no effect", _TOPIC_COMPACTION),
+    "min.insync.replicas": ("no effect", _ONE_REPLICA),
+    "preallocate": ("no effect", "segments are not preallocated."),
+    "remote.log.copy.disable": ("no effect", _TOPIC_TIERED),
+    "remote.log.delete.on.disable": ("no effect", _TOPIC_TIERED),
+    "remote.storage.enable": ("refused", _TOPIC_TIERED),
+    "unclean.leader.election.enable": ("no effect", _TOPIC_ALONE),
+}
+"""Topic configs that do not work, or not in full; every other one works."""
 
 
 def _matches(name: str, pattern: str) -> bool:

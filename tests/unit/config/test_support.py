@@ -14,6 +14,7 @@ from barnabas.config.support import (
     nearest_name,
     refusal,
     support_of,
+    topic_support_of,
 )
 from barnabas.config.support_table import WORKS
 from tests.unit.config.configs import broker_config
@@ -60,8 +61,12 @@ def test_every_config_has_a_status_and_a_reason() -> None:
     for name in [*definitions.BROKER, *own.BROKER]:
         status, note = support_of(name)
         assert (status == "works") == (note == ""), name
-    with pytest.raises(KeyError):
-        support_of("no.such.config")
+    for name in [*definitions.TOPIC, *own.TOPIC]:
+        status, note = topic_support_of(name)
+        assert (status == "works") == (note == ""), name
+    for find in (support_of, topic_support_of):
+        with pytest.raises(KeyError):
+            find("no.such.config")
 
 
 def test_what_is_said_to_work_is_read_somewhere() -> None:
@@ -122,7 +127,7 @@ def test_what_is_not_built_stops_the_start(changes: dict[str, str], part: str) -
         ({"qwertz": "1"}, "qwertz is ignored: no config has this name."),
         ({"zookeeper.connect": "h:1"}, "removed in Apache Kafka 4.0"),
         ({"log.cleanup.policy": "compact"}, "compaction is not run yet"),
-        ({"min.insync.replicas": "2"}, "acks=all will fail"),
+        ({"default.replication.factor": "2"}, "created automatically will fail"),
         ({"broker.heartbeat.interval.ms": "8000"}, "broker.session.timeout.ms"),
     ],
 )
@@ -137,6 +142,7 @@ def test_what_an_operator_should_know(changes: dict[str, str], warning: str) -> 
     "changes",
     [
         {"super.users": "User:a"},
+        {"min.insync.replicas": "2"},
         {"listener.name.plaintext.my.plugin.name": "x"},
         {"metric.reporters": ""},
         {"ssl.keystore.location": "/keys"},

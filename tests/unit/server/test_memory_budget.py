@@ -149,6 +149,7 @@ def test_a_client_that_does_not_read_is_closed_when_the_room_for_answers_is_spen
     assert server.memory.unsent == 0
 
 
+@pytest.mark.effect_of("max.connections", "max.connections.per.ip")
 @pytest.mark.parametrize("name", ["max.connections", "max.connections.per.ip"])
 def test_connections_beyond_a_limit_are_closed(name: str, caplog: pytest.LogCaptureFixture) -> None:
     server = Server({name: "2"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from barnabas.wire.errors import ErrorCode
 from barnabas.wire.messages.alter_configs_request import (
     AlterableConfig,
@@ -155,6 +157,7 @@ def test_the_controller_listener_serves_its_apis() -> None:
     calm(scenario)
 
 
+@pytest.mark.effect_of("num.partitions")
 def test_create_topics_rules() -> None:
     async def scenario(s: Session) -> None:
         tried = await make(s, CreatableTopic("t", 3, 1), validate_only=True)
@@ -241,6 +244,9 @@ async def alter(s: Session, kind: int, name: str, *changes: Change) -> int:
     return (await s.ask(request, IncrementalAlterConfigsResponse)).responses[0].error_code
 
 
+@pytest.mark.effect_of(
+    "topic:retention.bytes", "topic:max.message.bytes", "topic:internal.segment.bytes"
+)
 def test_a_changed_config_acts_and_survives() -> None:
     async def scenario(s: Session) -> None:
         await s.create("t", internal_segment_bytes="200", file_delete_delay_ms="0")
@@ -267,6 +273,7 @@ def test_a_changed_config_acts_and_survives() -> None:
     )
 
 
+@pytest.mark.effect_of("message.max.bytes", "runtime:message.max.bytes")
 def test_configs_of_the_node_and_refusals() -> None:
     async def scenario(s: Session) -> None:
         await s.create("t")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from barnabas.records.batch import read_header
 from barnabas.records.control import EndMarker, build_marker
 from barnabas.wire.errors import ErrorCode
@@ -139,6 +141,7 @@ def test_sessions_tell_only_news() -> None:
     calm(scenario)
 
 
+@pytest.mark.effect_of("max.incremental.fetch.session.cache.slots")
 def test_a_full_cache_of_sessions_gives_none() -> None:
     async def scenario(s: Session) -> None:
         await s.create("t")

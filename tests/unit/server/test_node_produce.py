@@ -105,6 +105,7 @@ def test_one_bad_partition_does_not_spoil_the_others() -> None:
     calm(scenario)
 
 
+@pytest.mark.effect_of("topic:message.timestamp.type")
 def test_log_append_time() -> None:
     async def scenario(s: Session) -> None:
         await s.create("t", message_timestamp_type="LogAppendTime")
@@ -118,6 +119,9 @@ def test_log_append_time() -> None:
     calm(scenario)
 
 
+@pytest.mark.effect_of(
+    "topic:message.timestamp.before.max.ms", "topic:message.timestamp.after.max.ms"
+)
 def test_timestamps_have_bounds() -> None:
     async def scenario(s: Session) -> None:
         await s.create("t", message_timestamp_before_max_ms="1000")
@@ -130,6 +134,7 @@ def test_timestamps_have_bounds() -> None:
     calm(scenario)
 
 
+@pytest.mark.effect_of("topic:max.message.bytes")
 def test_max_message_bytes() -> None:
     async def scenario(s: Session) -> None:
         await s.create("t", max_message_bytes="200")
@@ -140,6 +145,7 @@ def test_max_message_bytes() -> None:
     calm(scenario)
 
 
+@pytest.mark.effect_of("topic:compression.type")
 @pytest.mark.parametrize("stored", ["gzip", "snappy", "lz4", "zstd", "uncompressed"])
 def test_compression_type_decides_how_batches_are_stored(stored: str) -> None:
     async def scenario(s: Session) -> None:
@@ -199,6 +205,7 @@ def test_cached_batches_survive_a_restart(kind: str) -> None:
     calm(scenario)
 
 
+@pytest.mark.effect_of("auto.create.topics.enable")
 def test_a_topic_is_created_by_metadata_where_that_is_allowed() -> None:
     async def ask(s: Session, name: str, allow: bool) -> int:
         wanted = [MetadataRequestTopic(name=name)]
