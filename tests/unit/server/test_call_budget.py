@@ -106,7 +106,7 @@ def in_node(path: Path, work: Callable[[Wire, bytes], Any]) -> None:
 
     async def main() -> None:
         ports = open_ports(asyncio.get_running_loop())
-        properties = default_properties(str(path), host="127.0.0.1", port=0)
+        properties = default_properties(str(path), host="127.0.0.1", port=0, controller_port=0)
         config = BrokerConfig.from_properties(properties | {"barnabas.ack.mode": "page-cache"})
         node = Node(config, ports)
         try:
