@@ -122,6 +122,9 @@ class Disk(Protocol):
     def sync_files(self, files: Sequence[File]) -> None:
         """Make the contents of all `files` durable, the cheapest way the host knows."""
 
+    def file_size(self, path: str) -> int:
+        """Length of a file in bytes, without opening it."""
+
     def modified_ms(self, path: str) -> int:
         """Last modification time, milliseconds since the epoch."""
 

@@ -251,6 +251,16 @@ def test_syncs(place: tuple[Disk, str]) -> None:
     assert [file.size() for file in files] == [4] * 12
 
 
+def test_size_of_a_file_by_name(place: tuple[Disk, str]) -> None:
+    disk, base = place
+    file = disk.open(f"{base}/f", create=True)
+    assert disk.file_size(f"{base}/f") == 0
+    file.pwritev([b"abcd"], 3)
+    assert disk.file_size(f"{base}/f") == file.size() == 7
+    with pytest.raises(FileNotFoundError):
+        disk.file_size(f"{base}/absent")
+
+
 def test_modification_time(place: tuple[Disk, str]) -> None:
     disk, base = place
     disk.open(f"{base}/f", create=True)

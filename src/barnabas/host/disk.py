@@ -90,6 +90,10 @@ class HostDisk:
         if files:
             self._group_sync.sync(cast(Sequence[HostFile], files))
 
+    def file_size(self, path: str) -> int:
+        """Length of a file in bytes."""
+        return os.stat(path).st_size
+
     def modified_ms(self, path: str) -> int:
         """Last modification time, milliseconds since the epoch."""
         return os.stat(path).st_mtime_ns // 1_000_000

@@ -65,6 +65,7 @@ class Log:
         "blocked",
         "config",
         "disk",
+        "disk_base",
         "durable_offset",
         "end_offset",
         "epochs",
@@ -116,6 +117,8 @@ class Log:
         self.segments: list[Segment] = []
         self.bases: list[int] = []
         self.log_start_offset = 0
+        self.disk_base = 0
+        """Base of the oldest segment on disk: below `bases[0]` while a deletion is under way."""
         self.end_offset = 0
         self.written_offset = 0
         self.durable_offset = 0
@@ -149,6 +152,7 @@ class Log:
         its first batch. The counts of entries come from the segment's sizes.
         """
         segment = self.segments[-1]
+        self.disk_base = self.bases[0]
         self.settled_base = segment.base_offset
         """The writer is done with all files of segments below this base offset."""
         self._active = segment

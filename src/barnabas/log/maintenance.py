@@ -10,7 +10,6 @@ from functools import partial
 
 from barnabas.log import names
 from barnabas.log.checkpoints import TopicPartition
-from barnabas.log.directory import LogDirectory
 from barnabas.log.errors import StorageError
 from barnabas.log.log import Log
 from barnabas.log.manager import LogManager
@@ -65,6 +64,7 @@ class LogMaintenance:
         self._stopping = False
         self._settling = False
         self._after_settling: Callable[[], None] | None = None
+        self._retain_again: dict[Log, int] = {}
 
     def start(self) -> None:
         """Recover what was not stopped cleanly, remove `-delete` directories, start the timers."""
@@ -83,10 +83,11 @@ class LogMaintenance:
         """The clean stop: flush, close and checkpoint every log, leave the clean marker in each
         directory where all is well, and give the locks back. Nobody may append any more."""
         self._stopping = True
+        stop = partial(self._stop, broker_epoch, done)
         if self._settling:  # one after the other: both write the same files
-            self._after_settling = partial(self._stop, broker_epoch, done)
+            self._after_settling = partial(self._manager.checkpoints.when_idle, stop)
         else:
-            self._stop(broker_epoch, done)
+            self._manager.checkpoints.when_idle(stop)
 
     def _stop(self, broker_epoch: int, done: Callable[[], None]) -> None:
         for timer in self._timers.values():
@@ -101,7 +102,7 @@ class LogMaintenance:
         def finish(failed: set[str]) -> None:
             for home in manager.live:
                 try:
-                    self._write_checkpoints(home)
+                    manager.checkpoints.write_all(home)
                     if home.path not in unclean and home.path not in failed:
                         home.mark_clean(broker_epoch)
                 except OSError as error:
@@ -139,7 +140,7 @@ class LogMaintenance:
             if self._after_settling is not None:
                 self._after_settling()
             else:
-                self._checkpoint(names.RECOVERY_POINTS, self._manager.recovery_points, done)
+                self._manager.checkpoints.write(names.RECOVERY_POINTS, done)
 
         self._settle(logs, closing=False, done=settled)
 
@@ -149,6 +150,10 @@ class LogMaintenance:
         if log.offline is not None or log.blocked or self._stopping:
             return
         mark = log.high_watermark if high_watermark is None else high_watermark
+        if log.disk_base < log.bases[0]:
+            # Oldest first on disk, too: not before the former deletion has marked its files.
+            self._retain_again[log] = mark
+            return
         try:
             deletion, rolled = delete_old_segments(log, manager.clock.wall_ms(), mark)
         except OSError as error:
@@ -165,13 +170,17 @@ class LogMaintenance:
 
         def marked(_: None, error: BaseException | None) -> None:
             manager.writer.unhold(log)
+            again = self._retain_again.pop(log, None)
             if isinstance(error, OSError):
                 manager.failed(home, error)
-            else:
-                manager.clock.call_later(
-                    log.config.file_delete_delay_ms,
-                    lambda: manager.executor.submit(deletion.remove, removed),
-                )
+                return
+            log.disk_base = deletion.base
+            manager.clock.call_later(
+                log.config.file_delete_delay_ms,
+                lambda: manager.executor.submit(deletion.remove, removed),
+            )
+            if again is not None:
+                self.retain(log, again)
 
         def removed(_: None, error: BaseException | None) -> None:
             if isinstance(error, OSError):
@@ -250,47 +259,11 @@ class LogMaintenance:
             else:
                 flushed(None)
 
-    def _checkpoint(
-        self,
-        name: str,
-        collect: Callable[[LogDirectory], dict[TopicPartition, int]],
-        done: Callable[[], None] | None = None,
-    ) -> None:
-        manager = self._manager
-        work = [(home, collect(home)) for home in manager.live]
-
-        def job() -> list[tuple[LogDirectory, OSError]]:
-            errors = []
-            for home, offsets in work:
-                try:
-                    home.checkpoint(name, offsets)
-                except OSError as error:
-                    errors.append((home, error))
-            return errors
-
-        def ended(
-            errors: list[tuple[LogDirectory, OSError]] | None, error: BaseException | None
-        ) -> None:
-            if error is not None:
-                raise error
-            for home, os_error in errors or []:
-                manager.failed(home, os_error)
-            if done is not None:
-                done()
-
-        manager.executor.submit(job, ended)
-
     def _checkpoint_starts(self) -> None:
-        self._checkpoint(names.LOG_STARTS, self._manager.log_starts)
+        self._manager.checkpoints.write(names.LOG_STARTS)
 
     def _checkpoint_marks(self) -> None:
-        self._checkpoint(names.HIGH_WATERMARKS, self._manager.high_watermarks)
-
-    def _write_checkpoints(self, home: LogDirectory) -> None:
-        manager = self._manager
-        home.checkpoint(names.RECOVERY_POINTS, manager.recovery_points(home))
-        home.checkpoint(names.LOG_STARTS, manager.log_starts(home))
-        home.checkpoint(names.HIGH_WATERMARKS, manager.high_watermarks(home))
+        self._manager.checkpoints.write(names.HIGH_WATERMARKS)
 
     def _expire_producers(self) -> None:
         now = self._manager.clock.wall_ms()

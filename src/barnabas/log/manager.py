@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from barnabas.config.log_config import LogConfig
 from barnabas.log import names
+from barnabas.log.checkpoint_writer import CheckpointWriter
 from barnabas.log.checkpoints import TopicPartition
 from barnabas.log.directory import LogDirectory
 from barnabas.log.errors import LogDamaged, StorageError
@@ -60,6 +61,7 @@ class LogManager:
         self.writer = LogWriter(
             self.pool, executor, clock, schedule=schedule, on_failure=self._failed
         )
+        self.checkpoints = CheckpointWriter(self)
         self._on_offline = on_offline
         self._producer_expiration_ms = producer_expiration_ms
         self._opening: dict[TopicPartition, list[Opened]] = {}
@@ -231,8 +233,7 @@ class LogManager:
         """Cut `log` off at `offset`, or with `full` restart it empty there. Until `done` it can
         neither be read nor appended to."""
         log.block()
-        key = (log.topic, log.partition)
-        home = self.homes[key]
+        home = self.homes[log.topic, log.partition]
 
         def flushed(error: StorageError | None) -> None:
             if error is not None:
@@ -243,15 +244,21 @@ class LogManager:
         def released() -> None:
             if log.offline is not None:
                 done(StorageError(f"{home.path} is offline"))
-                return
-            points = self.recovery_points(home)
-            self.executor.submit(lambda: cut(points), ended)
+            else:
+                end = (lambda: offset) if full else (lambda: end_below(log, offset))
+                self.executor.submit(end, lower)
 
-        def cut(points: dict[TopicPartition, int]) -> None:
+        def lower(end: int | None, error: BaseException | None) -> None:
             # First on disk: after a crash nothing at or above the cut may be trusted unread.
-            end = offset if full else end_below(log, offset)
-            points[key] = log.recovery_point = min(log.recovery_point, end)
-            home.checkpoint(names.RECOVERY_POINTS, points)
+            if end is None:
+                ended(None, error)
+                return
+            log.recovery_point = min(log.recovery_point, end)
+            self.checkpoints.write(names.RECOVERY_POINTS, lambda: self.executor.submit(cut, ended))
+
+        def cut() -> None:
+            if log.offline is not None:
+                raise StorageError(f"{home.path} is offline")
             if full:
                 restart_at(log, offset)
             else:
@@ -264,37 +271,6 @@ class LogManager:
             done(error if isinstance(error, Exception) else None)
 
         self.writer.flush(log, flushed)
-
-    def recovery_points(self, home: LogDirectory) -> dict[TopicPartition, int]:
-        """What `recovery-point-offset-checkpoint` of a directory has to say now."""
-        points = {key: at for key, at in home.recovery_points.items() if key in home.partitions}
-        for key in home.partitions:
-            log = self.logs.get(key)
-            if log is not None:
-                points[key] = log.recovery_point
-        return points
-
-    def log_starts(self, home: LogDirectory) -> dict[TopicPartition, int]:
-        """`log-start-offset-checkpoint`: only where it is above the first segment's base."""
-        starts = {key: at for key, at in home.log_starts.items() if key in home.partitions}
-        for key in home.partitions:
-            log = self.logs.get(key)
-            if log is None:
-                continue
-            if log.log_start_offset > log.bases[0]:
-                starts[key] = log.log_start_offset
-            else:
-                starts.pop(key, None)
-        return starts
-
-    def high_watermarks(self, home: LogDirectory) -> dict[TopicPartition, int]:
-        """`replication-offset-checkpoint`."""
-        marks = {key: at for key, at in home.high_watermarks.items() if key in home.partitions}
-        for key in home.partitions:
-            log = self.logs.get(key)
-            if log is not None:
-                marks[key] = log.high_watermark
-        return marks
 
     def _open(
         self,

@@ -11,15 +11,19 @@ from barnabas.log.segment import Segment, load_max_timestamp
 
 
 class Deletion:
-    """Segments that left a log; `mark` and later `remove` do to the disk what that means."""
+    """Segments that left a log; `mark` and later `remove` do to the disk what that means.
 
-    __slots__ = ("_directory", "_disk", "_paths", "_snapshots")
+    `base` is where the log begins once they are marked.
+    """
+
+    __slots__ = ("_directory", "_disk", "_paths", "_snapshots", "base")
 
     def __init__(self, log: Log, segments: list[Segment], snapshots: list[int]) -> None:
         self._disk = log.disk
         self._directory = log.path
         self._paths = [segment.path for segment in segments]
         self._snapshots = snapshots
+        self.base = log.bases[0]
 
     def mark(self) -> None:
         """Give the files the suffix `.deleted`. Blocks.

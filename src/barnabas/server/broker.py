@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from barnabas.config.broker import BrokerConfig
@@ -27,6 +27,7 @@ from barnabas.wire.messages.allocate_producer_ids_request import AllocateProduce
 from barnabas.wire.messages.create_topics_request import CreatableTopic, CreateTopicsRequest
 
 if TYPE_CHECKING:
+    from barnabas.log.directory import LogDirectory
     from barnabas.replication.metadata_log import MetadataLog
     from barnabas.server.connection import Connection
 
@@ -206,6 +207,28 @@ class Broker:
         return response.producer_id_start, response.producer_id_len
 
     # -- storage ---------------------------------------------------------------------------------
+
+    @property
+    def log_directories(self) -> Sequence[LogDirectory]:
+        """Those of `log.dirs`, in their order, offline ones included."""
+        return self._hosting.log_directories
+
+    async def keep_log_starts(self, timeout_ms: int) -> bool:
+        """Make every log start as it is now survive a crash; false when the time is over first."""
+        kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+        def end(in_time: bool) -> None:
+            if not kept.done():
+                kept.set_result(in_time)
+
+        # As with acknowledgements, a time-out is only looked for every so often: zero is no refusal.
+        patience = max(timeout_ms, SWEEP_INTERVAL_MS)
+        timer = self.clock.call_later(patience, lambda: end(False))
+        self._hosting.keep_log_starts(lambda: end(True))
+        try:
+            return await kept
+        finally:
+            timer.cancel()
 
     def storage_failed(self, hosted: HostedPartition, failure: Exception) -> None:
         """A read met a failing device or damage: the directory goes offline."""

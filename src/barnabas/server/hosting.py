@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from barnabas.config import topics
@@ -17,6 +18,7 @@ from barnabas.config.values import ConfigError
 from barnabas.log.errors import LogDamaged, StorageError
 from barnabas.log.log import Log
 from barnabas.log.manager import LogManager
+from barnabas.log.names import LOG_STARTS
 from barnabas.metadata.image import MetadataImage
 from barnabas.metadata.image.configs import BROKER, TOPIC
 from barnabas.metadata.image.partition import Partition
@@ -25,6 +27,7 @@ from barnabas.server.partitions import HostedPartition, Partitions
 from barnabas.wire.errors import ErrorCode, KafkaError
 
 if TYPE_CHECKING:
+    from barnabas.log.directory import LogDirectory
     from barnabas.metadata.delta import MetadataDelta
     from barnabas.metadata.image.topics import TopicsDelta
 
@@ -170,6 +173,15 @@ class Hosting:
         except LogDamaged as damage:
             log.error("%s-%s can't be opened: %s", name, index, damage)
             raise StorageError(str(damage)) from damage
+
+    @property
+    def log_directories(self) -> Sequence[LogDirectory]:
+        """Those of `log.dirs`, in their order, offline ones included."""
+        return self._manager.directories
+
+    def keep_log_starts(self, done: Callable[[], None]) -> None:
+        """Checkpoint the log starts; `done` once that is durable, or its directory failed."""
+        self._manager.checkpoints.write(LOG_STARTS, done)
 
     # -- removal ---------------------------------------------------------------------------------
 

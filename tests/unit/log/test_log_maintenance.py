@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 
@@ -331,8 +333,65 @@ def test_failed_checkpoint_takes_the_directory_offline() -> None:
     assert log.offline is not None
 
 
+def delete_below(w: World, log: Log, offset: int, done: Callable[[], None]) -> None:
+    """What DeleteRecords does."""
+    raise_log_start(log, offset)
+    w.manager.checkpoints.write("log-start-offset-checkpoint", done)
+    w.settle()
+
+
+def test_checkpoint_writes_never_overlap_and_the_last_word_wins() -> None:
+    w, log = world()
+    done: list[int] = []
+    for at in (1, 2, 3):
+        raise_log_start(log, at)
+        w.manager.checkpoints.write("log-start-offset-checkpoint", partial(done.append, at))
+    w.manager.checkpoints.when_idle(lambda: done.append(9))
+    assert len(w.executor.jobs) == 1
+    w.step()
+    assert (done, len(w.executor.jobs)) == ([1], 1), "whoever came meanwhile shares the next one"
+    w.step()
+    assert (done, len(w.executor.jobs)) == ([1, 2, 3, 9], 0)
+    assert read_bytes(w.disk, "/logs/log-start-offset-checkpoint") == b"0\n1\nt 0 3\n"
+
+
+def test_a_log_start_is_kept_in_the_checkpoint_until_the_segments_below_are_gone() -> None:
+    w, log = world()
+    delete_below(w, log, 2, lambda: None)
+    w.maintenance.retain(log)
+    assert log.bases == [2, 4]
+    marking = w.executor.jobs.popleft()
+    delete_below(w, log, 2, lambda: None)
+    assert read_bytes(w.disk, "/logs/log-start-offset-checkpoint") == b"0\n1\nt 0 2\n"
+    w.executor.jobs.append(marking)
+    w.settle()
+    delete_below(w, log, 2, lambda: None)
+    assert read_bytes(w.disk, "/logs/log-start-offset-checkpoint") == b"0\n0\n"
+
+
+def test_a_deletion_waits_until_the_former_one_has_marked_its_files() -> None:
+    w, log = world()
+    for at in (2, 4):
+        raise_log_start(log, at)
+        w.maintenance.retain(log)
+    assert log.bases == [2, 4]
+    assert len(w.executor.jobs) == 1
+    w.settle()
+    assert log.bases == [4]
+    assert f"{2:020d}.log.deleted" in names(w)
+
+
+def test_a_clean_stop_waits_for_a_checkpoint_that_is_being_written() -> None:
+    w, log = world()
+    raise_log_start(log, 1)
+    w.manager.checkpoints.write("log-start-offset-checkpoint")
+    w.stop()
+    assert w.failures == []
+    assert World(w.disk, w.config).open(create=False).log_start_offset == 1
+
+
 def scripted(disk: SimDisk, history: History) -> None:
-    """Produce, roll, checkpoint, retention, truncation; every promise is marked in the history."""
+    """Produce, roll, checkpoint, deletion, retention, truncation; promises are marked."""
     config = LogConfig(
         segment_bytes=2 * SIZE, index_interval_bytes=0, retention_bytes=6 * SIZE, retention_ms=-1
     )
@@ -346,13 +405,25 @@ def scripted(disk: SimDisk, history: History) -> None:
         if at == 5:
             w.maintenance.checkpoint_all()
             w.settle()
+    delete_below(w, log, 3, lambda: history.mark(("deleted", 3)))
     w.maintenance.retain(log)
+    w.settle()
+    delete_below(w, log, 4, lambda: history.mark(("deleted", 4)))
+    w.maintenance.retain(log)
+    w.settle()
+    w.manager.checkpoints.write("log-start-offset-checkpoint")
     w.settle()
     history.mark(("durable", 0))
     w.manager.truncate(log, 7, ignore)
     w.settle()
     history.mark(("durable", 7))
     w.stop()
+
+
+def last_promise(marks: Sequence[object], kind: str) -> int:
+    """The offset of the newest mark of a kind, 0 without."""
+    found = [m[1] for m in marks if isinstance(m, tuple) and m[0] == kind]
+    return found[-1] if found else 0
 
 
 def test_every_crash_of_a_scripted_run() -> None:
@@ -366,13 +437,14 @@ def test_every_crash_of_a_scripted_run() -> None:
         images += 1
         after = SimDisk(model=image.model)
         w = World(after, config, now=NOW)
-        marks = [mark for mark in image.marks if isinstance(mark, tuple)]
-        promised = marks[-1][1] if marks else 0
+        promised = last_promise(image.marks, "durable")
+        deleted = last_promise(image.marks, "deleted")
         if ("t", 0) not in w.manager.homes:
             assert promised == 0
             continue
         log = w.open(create=False)
         assert log.end_offset >= promised
+        assert log.log_start_offset >= deleted
         data = read_all(log)
         found = [data[at + 70 :][:1] for at in range(0, len(data), SIZE)]
         assert found == [bytes([at]) for at in range(log.log_start_offset, log.end_offset)]

@@ -33,8 +33,19 @@ from barnabas.wire.messages import (
 from barnabas.wire.messages.alter_configs_response import AlterConfigsResponse
 from barnabas.wire.messages.create_partitions_response import CreatePartitionsResponse
 from barnabas.wire.messages.create_topics_response import CreateTopicsResponse
+from barnabas.wire.messages.delete_records_request import (
+    DeleteRecordsPartition,
+    DeleteRecordsRequest,
+    DeleteRecordsTopic,
+)
+from barnabas.wire.messages.delete_records_response import DeleteRecordsResponse
 from barnabas.wire.messages.delete_topics_response import DeleteTopicsResponse
 from barnabas.wire.messages.describe_configs_response import DescribeConfigsResponse
+from barnabas.wire.messages.describe_log_dirs_request import DescribeLogDirsRequest
+from barnabas.wire.messages.describe_log_dirs_response import DescribeLogDirsResponse
+from barnabas.wire.messages.describe_producers_request import DescribeProducersRequest
+from barnabas.wire.messages.describe_producers_request import TopicRequest as ProducersOf
+from barnabas.wire.messages.describe_producers_response import DescribeProducersResponse
 from barnabas.wire.messages.describe_topic_partitions_request import (
     DescribeTopicPartitionsRequest,
     TopicRequest,
@@ -146,6 +157,13 @@ def _requests() -> list[tuple[Message, type[Message], ErrorCode]]:
         (alter.AlterConfigsRequest([old]), AlterConfigsResponse, DENIED),
         (change.IncrementalAlterConfigsRequest([new]), IncrementalAlterConfigsResponse, DENIED),
         (change.IncrementalAlterConfigsRequest([node]), IncrementalAlterConfigsResponse, cluster),
+        (
+            DeleteRecordsRequest([DeleteRecordsTopic("t", [DeleteRecordsPartition(0, 1)])], 5000),
+            DeleteRecordsResponse,
+            DENIED,
+        ),
+        (DescribeProducersRequest([ProducersOf("t", [0])]), DescribeProducersResponse, DENIED),
+        (DescribeLogDirsRequest(None), DescribeLogDirsResponse, cluster),
         (InitProducerIdRequest(None, 1000), InitProducerIdResponse, cluster),
         (
             DescribeTopicPartitionsRequest([TopicRequest("t")], 100),

@@ -187,6 +187,11 @@ class SimDisk:
         if first_error is not None:
             raise first_error
 
+    def file_size(self, path: str) -> int:
+        """Length of a file in bytes."""
+        number = self._existing(path)
+        return 0 if number in self.model.dirs else len(self.model.files[number].data)
+
     def modified_ms(self, path: str) -> int:
         """Last modification time, milliseconds since the epoch."""
         number = self._existing(path)
