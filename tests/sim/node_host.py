@@ -25,7 +25,7 @@ class NodeHost:
     def __init__(
         self,
         world: SimWorld,
-        overrides: Mapping[str, str] | None = None,
+        overrides: Mapping[str, str | None] | None = None,
         *,
         name: str = "broker",
         authorizer: Authorizer | None = None,
@@ -41,11 +41,12 @@ class NodeHost:
         return self.host.address, PORT
 
     def config(self) -> BrokerConfig:
-        """The node's configuration."""
+        """The node's configuration; an override that is None takes a default away."""
         properties = default_properties(
             DATA, host=self.host.address, port=PORT, controller_port=CONTROLLER_PORT
         )
-        return BrokerConfig.from_properties({**properties, **self.overrides})
+        merged = {**properties, **self.overrides}
+        return BrokerConfig.from_properties({n: v for n, v in merged.items() if v is not None})
 
     async def start(self) -> bool:
         """Begin a life; false when it ended before the node was up. Raises what `start` raises."""

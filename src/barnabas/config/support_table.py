@@ -20,6 +20,7 @@ WORKS: Final = frozenset(
         "delete.topic.enable",
         "fetch.max.bytes",
         "inter.broker.listener.name",
+        "internal.metadata.log.segment.bytes",
         "listener.security.protocol.map",
         "listeners",
         "log.dir",

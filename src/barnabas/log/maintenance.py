@@ -28,7 +28,6 @@ class Intervals:
         "high_watermark_checkpoint",
         "initial_delay",
         "log_start_checkpoint",
-        "producer_expiration",
         "producer_expiration_check",
         "recovery_checkpoint",
         "retention_check",
@@ -43,7 +42,6 @@ class Intervals:
         log_start_checkpoint: int = 60000,
         high_watermark_checkpoint: int = 5000,
         producer_expiration_check: int = 600000,
-        producer_expiration: int = 86400000,
     ) -> None:
         self.retention_check = retention_check
         self.initial_delay = initial_delay
@@ -51,7 +49,6 @@ class Intervals:
         self.log_start_checkpoint = log_start_checkpoint
         self.high_watermark_checkpoint = high_watermark_checkpoint
         self.producer_expiration_check = producer_expiration_check
-        self.producer_expiration = producer_expiration
 
 
 class LogMaintenance:
@@ -268,7 +265,7 @@ class LogMaintenance:
     def _expire_producers(self) -> None:
         now = self._manager.clock.wall_ms()
         for log in self._manager.logs.values():
-            log.producers.expire(now, self._intervals.producer_expiration)
+            log.producers.expire(now, self._manager.producer_expiration_ms)
 
     def _again(self, name: str, interval: int, action: Callable[[], None]) -> None:
         self._repeat(name, interval, interval, action)

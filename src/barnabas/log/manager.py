@@ -63,7 +63,8 @@ class LogManager:
         )
         self.checkpoints = CheckpointWriter(self)
         self._on_offline = on_offline
-        self._producer_expiration_ms = producer_expiration_ms
+        self.producer_expiration_ms = producer_expiration_ms
+        """May change; the next look at idle producers goes by it."""
         self._opening: dict[TopicPartition, list[Opened]] = {}
         self._fresh: dict[TopicPartition, bytes] = {}
         """Made since the start and not used yet, with topic id: nothing to read or recover there."""
@@ -262,7 +263,7 @@ class LogManager:
             if full:
                 restart_at(log, offset)
             else:
-                truncate_to(log, offset, self._producer_expiration_ms)
+                truncate_to(log, offset, self.producer_expiration_ms)
 
         def ended(_: None, error: BaseException | None) -> None:
             log.blocked = False
@@ -291,7 +292,7 @@ class LogManager:
                 recovery_point=home.recovery_points.get(key, 0),
                 log_start=home.log_starts.get(key, 0),
                 high_watermark=home.high_watermarks.get(key, 0),
-                producer_expiration_ms=self._producer_expiration_ms,
+                producer_expiration_ms=self.producer_expiration_ms,
             )
 
         self.executor.submit(job, lambda log, error: self._opened(key, home, log, error))

@@ -99,6 +99,7 @@ class Hosting:
                 )
             except ConfigError as error:
                 log.error("dynamic configs contradict each other, the former ones stay: %s", error)
+            self._manager.producer_expiration_ms = self.config.get_int("producer.id.expiration.ms")
             names = {topic for topic, _ in self._manager.logs}
         else:
             names = {name for kind, name in changed if kind == TOPIC}

@@ -162,7 +162,6 @@ class Node:
                 "replica.high.watermark.checkpoint.interval.ms"
             ),
             producer_expiration_check=config.get_int("producer.id.expiration.check.interval.ms"),
-            producer_expiration=config.get_int("producer.id.expiration.ms"),
         )
         self._maintenance = LogMaintenance(manager, intervals)
         self._manager = manager
@@ -183,7 +182,8 @@ class Node:
             bootstrap=bootstrap_of(home),
             default_min_isr=self.config.get_int("min.insync.replicas"),
             clean=home.clean,
-            segment_bytes=self.config.get_int("metadata.log.segment.bytes"),
+            segment_bytes=self.config.get_int_or_none("internal.metadata.log.segment.bytes")
+            or self.config.get_int("metadata.log.segment.bytes"),
             segment_ms=self.config.get_int("metadata.log.segment.ms"),
             snapshots=SnapshotSettings(
                 self.config.get_int("metadata.log.max.record.bytes.between.snapshots"),

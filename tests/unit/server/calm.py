@@ -177,7 +177,7 @@ def records(data: Any) -> list[Record]:
 
 def calm(
     scenario: Callable[[Session], Awaitable[None]],
-    overrides: Mapping[str, str] | None = None,
+    overrides: Mapping[str, str | None] | None = None,
     *,
     authorizer: Authorizer | None = None,
 ) -> None:
