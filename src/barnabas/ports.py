@@ -31,6 +31,13 @@ class Clock(Protocol):
     def monotonic_ms(self) -> int:
         """Milliseconds from an arbitrary start; never goes back."""
 
+    @property
+    def monotonic_ns(self) -> Callable[[], int]:
+        """Tells nanoseconds from an arbitrary start, to time what is short; never goes back.
+
+        On a machine it is no Python function: hot paths keep it and call it twice per request.
+        """
+
     def call_later(self, delay_ms: int, callback: Callable[[], None]) -> Timer:
         """Run `callback` on the event loop after `delay_ms`."""
 

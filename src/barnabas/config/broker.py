@@ -242,6 +242,11 @@ class BrokerConfig:
         return self.get_str(own.VALIDATION)
 
     @property
+    def slow_request_ms(self) -> int:
+        """`barnabas.slow.request.ms`; -1: never tell."""
+        return self.get_int(own.SLOW_REQUEST_MS)
+
+    @property
     def log_roll_ms(self) -> int:
         """`log.roll.ms`, else `log.roll.hours`."""
         return self._first("log.roll.ms", self.get_int("log.roll.hours") * _HOUR_MS)

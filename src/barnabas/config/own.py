@@ -15,6 +15,7 @@ from .keys import ConfigKey
 PREFIX: Final = "barnabas."
 ACK_MODE: Final = "barnabas.ack.mode"
 VALIDATION: Final = "barnabas.validation"
+SLOW_REQUEST_MS: Final = "barnabas.slow.request.ms"
 
 SYNCED: Final = "synced"
 PAGE_CACHE: Final = "page-cache"
@@ -22,10 +23,12 @@ PAGE_CACHE: Final = "page-cache"
 BROKER: Final[Mapping[str, ConfigKey]] = MappingProxyType(
     {
         ACK_MODE: ConfigKey(ACK_MODE, "string", SYNCED, ("in", (SYNCED, PAGE_CACHE))),
+        SLOW_REQUEST_MS: ConfigKey(SLOW_REQUEST_MS, "int", "1000", ("range", -1, None)),
         VALIDATION: ConfigKey(VALIDATION, "string", "header", ("in", ("header", "full"))),
     }
 )
-"""Node-wide: what an acknowledgement promises, and how much of a produced batch is checked."""
+"""Node-wide: what an acknowledgement promises, how much of a produced batch is checked, which
+requests are worth a line in the log."""
 
 TOPIC: Final[Mapping[str, ConfigKey]] = MappingProxyType(
     {ACK_MODE: ConfigKey(ACK_MODE, "string", None, ("in", (SYNCED, PAGE_CACHE)), hidden=True)}

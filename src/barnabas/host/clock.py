@@ -15,10 +15,11 @@ class HostClock:
     runs, do not assume that they have passed.
     """
 
-    __slots__ = ("_loop",)
+    __slots__ = ("_loop", "monotonic_ns")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self.monotonic_ns = time.monotonic_ns
 
     def wall_ms(self) -> int:
         """Milliseconds since the epoch; may jump."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from barnabas.config.log_config import MAX_LONG
+from barnabas.instruments import Times
 from barnabas.log import names
 from barnabas.log.errors import StorageError
 from barnabas.log.files import FilePool
@@ -63,6 +64,9 @@ class LogWriter:
         self._to_sync: list[Log] = []
         self._syncing = False
         self._max_sync_files = max(1, pool.limit // 2)
+        #: Rounds of either stage since the start; a round of writes on the loop is not timed.
+        self.inline_rounds = self.executor_rounds = self.synced_files = 0
+        self.sync_times = Times()
 
     def dirty(self, log: Log) -> None:
         """`log` has pending bytes. (`Log.mark_dirty`; called once per clean-to-dirty change.)"""
@@ -130,6 +134,7 @@ class LogWriter:
             return
         started = self._clock.monotonic_ms()
         if heavy or total > INLINE_BYTES or started < self._not_inline_before:
+            self.executor_rounds += 1
             for log, _, _ in work:
                 log.sync.busy = True
             self._executor.submit(
@@ -137,6 +142,7 @@ class LogWriter:
                 lambda failed, error: self._wrote(work, failed, error),
             )
             return
+        self.inline_rounds += 1
         self._write_inline(work)
         now = self._clock.monotonic_ms()
         if now - started > SLOW_WRITE_MS:
@@ -243,10 +249,14 @@ class LogWriter:
             except OSError as error:
                 self._fail(directory_of(plan.log), error)
         plans_left = [plan for plan in plans if plan.log.offline is None]
-        self._executor.submit(
-            lambda: sync_round(self._disk, plans_left, files),
-            lambda failed, error: self._synced(plans, list(files), failed, error),
-        )
+        began_ns = self._clock.monotonic_ns()
+
+        def synced(failed: dict[str, OSError] | None, error: BaseException | None) -> None:
+            self.sync_times.add(self._clock.monotonic_ns() - began_ns)
+            self.synced_files += len(files)
+            self._synced(plans, list(files), failed, error)
+
+        self._executor.submit(lambda: sync_round(self._disk, plans_left, files), synced)
 
     def _synced(
         self,

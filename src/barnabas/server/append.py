@@ -145,4 +145,8 @@ def _append(
         return Appended(failure.code)
     except KafkaError as refused:
         return Appended(refused.code, message=refused.message)
+    counters = hosted.counters
+    counters.produces += 1
+    counters.bytes_in += size
+    counters.events_in += header.records_count
     return Appended(ErrorCode.NONE, base_offset, append_time, log.end_offset)

@@ -22,6 +22,7 @@ from barnabas.server.limits import RECEIVE_BYTES, SWEEP_INTERVAL_MS
 from barnabas.server.memory_budget import MemoryBudget
 from barnabas.server.partitions import HostedPartition
 from barnabas.server.producer_ids import ProducerIdAllocator
+from barnabas.server.request_times import RequestRecorder
 from barnabas.wire.errors import ErrorCode, KafkaError
 from barnabas.wire.messages.allocate_producer_ids_request import AllocateProducerIdsRequest
 from barnabas.wire.messages.create_topics_request import CreatableTopic, CreateTopicsRequest
@@ -65,6 +66,8 @@ class Broker:
         self.cluster_id = settings.cluster_id
         self.clock: Clock = ports.clock
         self.executor: Executor = ports.executor
+        self.recorder = RequestRecorder(ports.clock.monotonic_ns, config.slow_request_ms)
+        self.topic_counters = hosting.counters
         self.metadata = metadata
         self.settings = settings
         self.partitions = hosting.partitions

@@ -58,6 +58,7 @@ class Connection:
         "_blocked_tick",
         "_closed",
         "_context",
+        "_done",
         "_flush_scheduled",
         "_frame",
         "_memory",
@@ -90,11 +91,13 @@ class Connection:
         self._trusted = FRAME_FIRST_BYTES
         self._unsent = self._blocked_tick = 0
         self._out: list[Buffer] = []
+        #: What was answered since the last flush.
+        self._done: list[Request] = []
         self._flush_scheduled = False
         self._pending: deque[Request] = deque()
         self._pending_bytes = 0
         self._pending_other = False
-        self._backlog: deque[bytearray] = deque()
+        self._backlog: deque[tuple[bytearray, int]] = deque()
         self._backlog_bytes = 0
         self._paused = False
         self._write_blocked = False
@@ -131,6 +134,7 @@ class Connection:
         self._settle_unsent(0)
         self._pending.clear()
         self._out.clear()
+        self._done.clear()
         if self.parked is not None:
             self.parked.abandon()
         self._context.lost(self)
@@ -184,7 +188,7 @@ class Connection:
         except Exception:
             log.exception("closing connection from %s:%s: a bug of ours", *self.peer[:2])
             self.close()
-        if self._out:
+        if self._done:
             self._flush()
 
     # -- frames ----------------------------------------------------------------------------------
@@ -260,17 +264,17 @@ class Connection:
         if self._backlog or (
             pending and (self._pending_other or frame[4] or frame[5] or self._pending_full())
         ):
-            self._backlog.append(frame)
+            self._backlog.append((frame, self._context.now_ns()))
             self._backlog_bytes += len(frame)
             self._memory.used += len(frame)
             self.update_reading()
             return
-        self._start(frame)
+        self._start(frame, None)
 
     def _pending_full(self) -> bool:
         return len(self._pending) >= PENDING_REQUESTS or self._pending_bytes >= PENDING_BYTES
 
-    def _start(self, frame: bytearray) -> None:
+    def _start(self, frame: bytearray, arrived_ns: int | None) -> None:
         api_key, api_version, correlation_id = _PREFIX.unpack_from(frame, 4)
         context = self._context
         entry = context.table.get((api_key, api_version))
@@ -287,20 +291,27 @@ class Connection:
             else:
                 body = context.parse_header(self, frame)
         request = Request(self, frame, api_key, api_version, correlation_id, body)
+        request.entry = entry
+        request.began_ns = began = context.now_ns()
+        request.arrived_ns = began if arrived_ns is None else arrived_ns
         payload = entry.handle(request)
+        request.left_ns = request.answered_ns = request.taken_ns = context.now_ns()
         if payload is None:
             if not request.settled:
                 self._park(request)
                 return
             payload = request.payload
-        if payload is None or self._closed:
+        if self._closed:
             return
-        if self._pending:
+        if payload is None:
+            self._done.append(request)
+        elif self._pending:
             request.payload = payload
             request.settled = True
             self._park(request)
         else:
             self._send(payload)
+            self._done.append(request)
 
     def _park(self, request: Request) -> None:
         """Keep the request's place in the order of answers."""
@@ -313,16 +324,21 @@ class Connection:
     def settled(self, request: Request) -> None:
         """An answer of a parked request is there: send what is next in order."""
         pending = self._pending
-        if self._closed or not pending or not pending[0].settled:
+        if self._closed or not pending:
+            return
+        request.answered_ns = now_ns = self._context.now_ns()
+        if not pending[0].settled:
             return
         while pending and pending[0].settled:
             done = pending.popleft()
             self._pending_bytes -= len(done.frame)
             if done.payload is not None:
                 self._send(done.payload)
+            if done.api_key >= 0:
+                done.taken_ns = now_ns
+                self._done.append(done)
         if not pending:
             self._pending_other = False
-        del request
         self.active_tick = self._context.tick
         self._schedule_flush()
         if self._backlog:
@@ -332,7 +348,7 @@ class Connection:
     def _drain_backlog(self) -> None:
         backlog = self._backlog
         while backlog and not self._closed and not self._write_blocked:
-            frame = backlog[0]
+            frame, arrived_ns = backlog[0]
             if self._pending and (
                 self._pending_other or frame[4] or frame[5] or self._pending_full()
             ):
@@ -341,13 +357,13 @@ class Connection:
             self._backlog_bytes -= len(frame)
             self._memory.used -= len(frame)
             try:
-                self._start(frame)
+                self._start(frame, arrived_ns)
             except ProtocolError as error:
                 self.fail(str(error))
             except Exception:
                 log.exception("closing connection from %s:%s: a bug of ours", *self.peer[:2])
                 self.close()
-        if self._out:
+        if self._done:
             self._schedule_flush()
 
     # -- sending ---------------------------------------------------------------------------------
@@ -365,21 +381,24 @@ class Connection:
             out.append(payload)
 
     def _schedule_flush(self) -> None:
-        if not self._flush_scheduled and self._out:
+        if not self._flush_scheduled and self._done:
             self._flush_scheduled = True
             self._context.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._flush_scheduled = False
-        out = self._out
+        out, done = self._out, self._done
         transport = self._transport
-        if not out or transport is None:
+        if not done or transport is None:
             return
-        self._out = []
-        if len(out) == 2:
-            transport.write(b"".join(out))
-        else:
-            transport.writelines(out)
+        self._done = []
+        if out:
+            self._out = []
+            if len(out) == 2:
+                transport.write(b"".join(out))
+            else:
+                transport.writelines(out)
+        self._context.record(done)
         if self._unsent and not self._write_blocked:
             self._context.call_soon(self._recount_unsent)
 

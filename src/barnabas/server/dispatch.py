@@ -21,6 +21,7 @@ from barnabas.wire.message import Message
 
 if TYPE_CHECKING:
     from barnabas.server.broker import Broker
+    from barnabas.server.request_times import ApiTimes
 
 _CORRELATION = Struct(">i")
 API_VERSIONS = 18
@@ -29,13 +30,17 @@ MessageHandler = Callable[["Broker", Request, Any], Message | Coroutine[Any, Any
 
 
 class Entry:
-    """What serves one version of one API."""
+    """What serves one version of one API, and how often it did."""
 
-    __slots__ = ("flexible", "handle")
+    __slots__ = ("count", "flexible", "handle", "times")
 
-    def __init__(self, handle: Callable[[Request], Payload | None], flexible: bool) -> None:
+    def __init__(
+        self, handle: Callable[[Request], Payload | None], flexible: bool, times: ApiTimes
+    ) -> None:
         self.handle = handle
         self.flexible = flexible
+        self.count = 0
+        self.times = times
 
 
 def response_header(request: Request, flexible: bool) -> bytearray:
@@ -75,7 +80,7 @@ def _lazy_entry(broker: Broker, api: Api, flexible: bool) -> Entry:
             entry.handle = _message_entry(broker, api, _load(DECODED[api.key]), flexible)
         return entry.handle(request)
 
-    entry = Entry(first, flexible)
+    entry = Entry(first, flexible, broker.recorder.of(api.key))
     return entry
 
 
@@ -118,7 +123,6 @@ def unsupported_api_versions(broker: Broker) -> Entry:
     """An unknown ApiVersions version is answered in version 0, with the range we know (KIP-511)."""
     from barnabas.wire.messages.api_versions_response import ApiVersion, ApiVersionsResponse
 
-    del broker
     api = API[API_VERSIONS]
 
     def handle(request: Request) -> Payload | None:
@@ -130,7 +134,7 @@ def unsupported_api_versions(broker: Broker) -> Entry:
         codec.writer(ApiVersionsResponse, 0)(message, out)
         return out
 
-    return Entry(handle, flexible=False)
+    return Entry(handle, flexible=False, times=broker.recorder.of(API_VERSIONS))
 
 
 def error_text(error: KafkaError) -> str:

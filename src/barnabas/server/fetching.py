@@ -103,6 +103,7 @@ class FetchOperation:
         elif look.cold:
             self._go_cold(look)
         else:
+            self._request.patience_ns = max_wait_ms * 1_000_000
             self._timer = self._broker.clock.call_later(max_wait_ms, self._time_over)
             self._session.waiter = self._wake
         return None
@@ -363,6 +364,11 @@ class FetchOperation:
         told: list[FetchResult] = []
         for result in results:
             partition = result.partition
+            if partition.hosted is not None:
+                counters = partition.hosted.counters
+                counters.fetches += 1
+                counters.bytes_out += len(result.records)
+                counters.failed_fetches += result.error != 0
             key: PartitionKey = (
                 (partition.topic_id if session.uses_ids else partition.topic or ""),
                 partition.index,

@@ -24,6 +24,7 @@ from barnabas.metadata.image.configs import BROKER, TOPIC
 from barnabas.metadata.image.partition import Partition
 from barnabas.partition.replica import Replica
 from barnabas.server.partitions import HostedPartition, Partitions
+from barnabas.server.topic_counters import TopicTable
 from barnabas.wire.errors import ErrorCode, KafkaError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Hosting:
     def __init__(self, config: BrokerConfig, manager: LogManager) -> None:
         self.config = config
         self.partitions = Partitions(self._locate, self._load)
+        self.counters = TopicTable()
         self._manager = manager
         self._image = MetadataImage.empty()
         self._retiring: dict[tuple[str, int], asyncio.Future[None]] = {}
@@ -66,6 +68,7 @@ class Hosting:
             for index in topic.partitions:
                 self.partitions.drop(topic.name, index, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
                 self._retire(topic.name, index)
+            self.counters.forget(topic.name)
         for topic_id, change in delta.topics.changed.items():
             name = new.topics.by_id[topic_id].name
             for index, partition in change.changed_partitions.items():
@@ -153,7 +156,12 @@ class Hosting:
         opened.update_config(self.log_config(name))
         replica = Replica(self.config.node_id, name, topic.id, index)
         replica.high_watermark = opened.high_watermark
-        hosted = HostedPartition(replica, opened, validate_all=self.config.validation == "full")
+        hosted = HostedPartition(
+            replica,
+            opened,
+            self.counters.of(name),
+            validate_all=self.config.validation == "full",
+        )
         _lead(hosted, partition)
         return hosted
 

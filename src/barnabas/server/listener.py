@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from barnabas.security.principal import Principal
     from barnabas.server.connection_limits import ConnectionLimits
     from barnabas.server.memory_budget import MemoryBudget
+    from barnabas.server.request_times import RequestRecorder
 
 log = logging.getLogger("barnabas.server")
 
@@ -39,6 +40,8 @@ class ListenerContext:
         memory: MemoryBudget,
         limits: ConnectionLimits,
         call_soon: Callable[[Callable[[], None]], object],
+        recorder: RequestRecorder,
+        now_ns: Callable[[], int],
     ) -> None:
         self.name = name
         self.controller = controller
@@ -51,11 +54,15 @@ class ListenerContext:
         self.serving = False
         self.when_serving: list[Callable[[], None]] = []
         self.call_soon = call_soon
+        self.record = recorder.record
+        self.now_ns = now_ns
         self.scratch = memoryview(bytearray(SCRATCH_BYTES))
         self.connections: dict[Connection, None] = {}
         self.socket: Socket | None = None
         #: Counts sweeps; connections note it when they hear from their client.
         self.tick = 0
+        #: Connections so far, and those that were closed because they were silent.
+        self.accepted = self.expired = 0
         self._limits = limits
         self._unsupported_api_versions = unsupported_api_versions
 
@@ -73,6 +80,7 @@ class ListenerContext:
     def opened(self, connection: Connection) -> str | None:
         """A client connected; says why it cannot stay."""
         self.connections[connection] = None
+        self.accepted += 1
         return self._limits.admit(connection.peer[0])
 
     def lost(self, connection: Connection) -> None:
@@ -104,6 +112,7 @@ class ListenerContext:
             for connection in [
                 c for c in self.connections if c.active_tick < horizon and not c.busy
             ]:
+                self.expired += 1
                 connection.close()
         if self.memory.frames_wait or self.memory.answers_wait:
             for connection in list(self.connections):

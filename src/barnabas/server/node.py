@@ -231,6 +231,8 @@ class Node:
                 memory=broker.memory,
                 limits=limits,
                 call_soon=broker.call_soon,
+                recorder=broker.recorder,
+                now_ns=self._ports.clock.monotonic_ns,
             )
             context.socket = await self._ports.network.listen(
                 endpoint.host or "",
@@ -263,6 +265,7 @@ class Node:
         now_ms = self._ports.clock.monotonic_ms()
         broker.coarse_ms = now_ms + SWEEP_INTERVAL_MS
         broker.partitions.expire(now_ms)
+        broker.recorder.sweep()
         idle_ms = self.config.get_int("connections.max.idle.ms")
         idle_ticks = max(1, idle_ms // SWEEP_INTERVAL_MS) if idle_ms >= 0 else -1
         for context in self._listeners:

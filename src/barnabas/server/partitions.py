@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from barnabas.log.log import Log
     from barnabas.partition.replica import Replica
     from barnabas.server.fetch_sessions import PartitionKey
+    from barnabas.server.topic_counters import TopicCounters
 
 
 #: compression.type -> (codec, the LogConfig field with its level).
@@ -54,6 +55,7 @@ class HostedPartition:
         "_validate_all",
         "_watchers",
         "_written_acks",
+        "counters",
         "gone",
         "index",
         "log",
@@ -64,8 +66,11 @@ class HostedPartition:
         "topic_id",
     )
 
-    def __init__(self, replica: Replica, log: Log, *, validate_all: bool) -> None:
+    def __init__(
+        self, replica: Replica, log: Log, counters: TopicCounters, *, validate_all: bool
+    ) -> None:
         self.replica = replica
+        self.counters = counters
         self.topic = replica.topic
         self.topic_id = replica.topic_id
         self.index = replica.partition

@@ -12,6 +12,7 @@ from barnabas.wire.message import Message
 if TYPE_CHECKING:
     from barnabas.security.principal import Principal
     from barnabas.server.connection import Connection
+    from barnabas.server.dispatch import Entry
 
 #: A response: the header and body, without the size prefix, as one or several buffers.
 Payload = bytes | bytearray | list[Buffer]
@@ -28,17 +29,33 @@ class Request:
     """
 
     __slots__ = (
+        "answered_ns",
         "api_key",
         "api_version",
+        "arrived_ns",
+        "began_ns",
         "body",
         "connection",
         "correlation_id",
+        "entry",
         "exclusive",
         "frame",
+        "left_ns",
+        "patience_ns",
         "payload",
         "settled",
+        "taken_ns",
         "view",
     )
+
+    #: Set on the way (`request_times.py`): arrival, begin and end of the handler's turn on the loop,
+    #: the answer, the answer's turn.
+    arrived_ns: int
+    began_ns: int
+    left_ns: int
+    answered_ns: int
+    taken_ns: int
+    entry: Entry
 
     def __init__(
         self,
@@ -56,6 +73,8 @@ class Request:
         self.api_version = api_version
         self.correlation_id = correlation_id
         self.body = body
+        #: How long it may wait because the client said so.
+        self.patience_ns = 0
         #: A Produce that no later one may overtake (its records are being checked off the loop).
         self.exclusive = False
         self.payload: Payload | None = None

@@ -52,6 +52,9 @@ class FakeClock:
         """Now."""
         return self.now
 
+    def monotonic_ns(self) -> int:
+        return self.monotonic_ms() * 1_000_000
+
     def call_later(self, delay_ms: int, callback: Callable[[], None]) -> FakeTimer:
         """Remember it."""
         timer = FakeTimer(callback)

@@ -17,6 +17,7 @@ from barnabas.server.limits import BACKLOG_BYTES, FRAME_FIRST_BYTES, RECEIVE_BYT
 from barnabas.server.listener import ListenerContext
 from barnabas.server.memory_budget import MemoryBudget
 from barnabas.server.request import Payload, Request
+from barnabas.server.request_times import RequestRecorder
 
 PRODUCE, METADATA = 0, 3
 MAX_REQUEST = 1 << 20
@@ -61,23 +62,27 @@ class Server:
         self.seen: list[tuple[int, int, bytes]] = []
         self.later: list[Callable[[], None]] = []
         self.answer_at_once = True
+        self.time_ns = 0
+        self.recorder = RequestRecorder(self.now_ns, -1)
         self.memory = MemoryBudget(RECEIVE_BYTES)
         self.config = BrokerConfig.from_properties(default_properties("/d") | (settings or {}))
         table = {
-            (key, version): Entry(self.handle, flexible=version >= 9)
+            (key, version): Entry(self.handle, version >= 9, self.recorder.of(key))
             for key in (PRODUCE, METADATA)
             for version in (5, 9)
         }
         self.context = ListenerContext(
             "PLAINTEXT",
             table,
-            Entry(self.handle, flexible=False),
+            Entry(self.handle, False, self.recorder.of(METADATA)),
             controller=False,
             principal=ANONYMOUS,
             max_request_bytes=MAX_REQUEST,
             memory=self.memory,
             limits=ConnectionLimits(lambda: self.config),
             call_soon=self.later.append,
+            recorder=self.recorder,
+            now_ns=self.now_ns,
         )
         self.context.serve()
         self.connection, self.transport = self.connect()
@@ -87,6 +92,9 @@ class Server:
         transport = FakeTransport()
         connection.connection_made(transport)
         return connection, transport
+
+    def now_ns(self) -> int:
+        return self.time_ns
 
     def handle(self, request: Request) -> Payload | None:
         self.seen.append(
@@ -221,7 +229,7 @@ def test_an_exclusive_produce_is_not_overtaken() -> None:
         request.exclusive = True
         return handle(request)
 
-    server.context.table[(PRODUCE, 9)] = Entry(exclusive, flexible=True)
+    server.context.table[(PRODUCE, 9)] = Entry(exclusive, True, server.recorder.of(PRODUCE))
     server.feed(frame(PRODUCE, 0, version=9) + frame(PRODUCE, 1))
     assert [c for _, c, _ in server.seen] == [0]
     server.parked[0].respond(struct.pack(">i", 0))
@@ -268,7 +276,7 @@ def test_a_bug_of_ours_closes_the_connection_and_is_logged(
     def broken(_: Request) -> Payload | None:
         raise RuntimeError("broken")
 
-    server.context.table[(METADATA, 5)] = Entry(broken, flexible=False)
+    server.context.table[(METADATA, 5)] = Entry(broken, False, server.recorder.of(METADATA))
     server.feed(frame(METADATA, 0))
     assert server.transport.closed
     assert "a bug of ours" in caplog.text

@@ -47,6 +47,8 @@ ACKS_NONE: Final = 0
 ACKS_LEADER: Final = 1
 ACKS_ALL: Final = -1
 
+TOO_LARGE: Final = (ErrorCode.MESSAGE_TOO_LARGE, ErrorCode.RECORD_LIST_TOO_LARGE)
+
 _ACKS_TIMEOUT = Struct(">hi")
 _INDEX = Struct(">i")
 _CORRELATION = Struct(">ix")
@@ -150,7 +152,7 @@ def _fast(
         return _slow(broker, request)
     if appended.error:
         outcome = Outcome(hosted.topic, hosted.topic_id, hosted.index, batch)
-        outcome.appended = appended
+        outcome.settle(hosted, appended)
         return PendingProduce(broker, request, [outcome]).answer()
     if acks == ACKS_NONE:
         request.settled = True
@@ -183,6 +185,16 @@ class Outcome:
         self.hosted: HostedPartition | None = None
         #: Its records have to be looked at off the loop.
         self.unread = False
+
+    def settle(self, hosted: HostedPartition, appended: Appended) -> None:
+        """The partition took the records, or refused them, which its topic's counters note."""
+        self.appended = appended
+        if appended.error:
+            counters = hosted.counters
+            counters.produces += 1
+            counters.failed_produces += 1
+            if appended.error in TOO_LARGE:
+                counters.bytes_rejected += len(self.records or b"")
 
 
 class PendingProduce:
@@ -317,13 +329,14 @@ async def _later(
         _append_all(broker, request, message, outcomes)
     for outcome in outcomes:
         if outcome.unread and outcome.hosted is not None:
-            outcome.appended = await check_batch_off_loop(
+            appended = await check_batch_off_loop(
                 broker,
                 outcome.hosted,
                 memoryview(outcome.records or b""),
                 request.api_version,
                 message.acks,
             )
+            outcome.settle(outcome.hosted, appended)
     payload = _complete(broker, request, message, outcomes)
     if payload is not None:
         request.respond(payload)
@@ -342,7 +355,7 @@ def _append_all(
         if appended is None:
             outcome.unread = unread = True
         else:
-            outcome.appended = appended
+            outcome.settle(outcome.hosted, appended)
     if len(outcomes) == 1 and outcomes[0].hosted is not None:
         _remember(request, message, outcomes[0])
     return unread

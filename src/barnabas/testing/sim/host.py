@@ -39,6 +39,10 @@ class SimClock:
         """Milliseconds since some start; never goes back."""
         return self._start_ms + self._loop.now_us // 1000
 
+    def monotonic_ns(self) -> int:
+        """Nanoseconds since the same start, as fine as virtual time is."""
+        return self._start_ms * 1_000_000 + self._loop.now_us * 1000
+
     def call_later(self, delay_ms: int, callback: Callable[[], None]) -> asyncio.TimerHandle:
         """Run `callback` after `delay_ms` of virtual time."""
         return self._loop.call_later_us(max(0, delay_ms) * 1000, callback)
