@@ -75,6 +75,43 @@ def test_creating_twice_and_deleting_twice(sh: Shell, topic: str) -> None:
     sh("topics", "delete", topic, "--if-exists")
 
 
+def test_the_life_of_a_quota(sh: Shell) -> None:
+    user = f"e2e-{os.getpid()}"
+    sh("quotas", "set", "--user", user, "producer_byte_rate=1e6", "request_percentage=12.5")
+    sh("quotas", "set", "--user", user, "--client-id-default", "consumer_byte_rate=5")
+    assert sh.json("quotas", "list", "--user", user) == [
+        {"entity": {"client-id": None, "user": user}, "quotas": {"consumer_byte_rate": 5}},
+        {
+            "entity": {"user": user},
+            "quotas": {"producer_byte_rate": 1_000_000, "request_percentage": 12.5},
+        },
+    ]
+    sh("quotas", "delete", "--user", user, "request_percentage")
+    assert [q["quotas"] for q in sh.json("quotas", "list", "--user", user)] == [
+        {"consumer_byte_rate": 5},
+        {"producer_byte_rate": 1_000_000},
+    ]
+    rows = [line.split() for line in sh("quotas", "list", "--user", user).decode().splitlines()]
+    assert rows == [
+        ["USER", "CLIENT-ID", "IP", "QUOTA", "VALUE"],
+        [user, "<default>", "consumer_byte_rate", "5"],
+        [user, "producer_byte_rate", "1000000"],
+    ]
+    sh("quotas", "delete", "--user", user)
+    sh("quotas", "delete", "--user", user, "--client-id-default")
+    assert sh.json("quotas", "list", "--user", user) == []
+    assert sh.fail("quotas", "delete", "--user", user)[0] == Exit.NOT_FOUND
+
+
+def test_quotas_that_cannot_be_set(sh: Shell) -> None:
+    assert sh.fail("quotas", "set", "producer_byte_rate=1")[0] == Exit.USAGE
+    assert sh.fail("quotas", "set", "--user", "u", "producer_byte_rate=much")[0] == Exit.USAGE
+    both = ("--user", "u", "--user-default")
+    assert sh.fail("quotas", "set", *both, "producer_byte_rate=1")[0] == Exit.USAGE
+    code, told = sh.fail("quotas", "set", "--ip", "10.0.0.1", "producer_byte_rate=1")
+    assert (code, "INVALID_REQUEST" in told) == (Exit.FAILED, True)
+
+
 def test_what_the_node_refuses(sh: Shell, topic: str) -> None:
     assert sh.fail("topics", "create", "no/such/name")[0] == Exit.FAILED
     assert "INVALID_PARTITIONS" in sh.fail("topics", "alter", topic, "-p", "1")[1]

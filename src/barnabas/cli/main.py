@@ -19,6 +19,7 @@ _COMMANDS = {
     "produce": ("barnabas.cli.commands.produce", "Send lines or JSON from stdin to a topic."),
     "consume": ("barnabas.cli.commands.consume", "Print a topic's records."),
     "configs": ("barnabas.cli.commands.configs", "Describe and alter configs."),
+    "quotas": ("barnabas.cli.commands.quotas", "Limit what clients may use."),
     "cluster": ("barnabas.cli.commands.cluster", "Describe the cluster."),
     "log": ("barnabas.cli.commands.log", "Look into the files of a data directory."),
     "completion": ("barnabas.cli.commands.completion", "Print a completion script for a shell."),

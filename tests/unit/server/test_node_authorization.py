@@ -7,6 +7,9 @@ from barnabas.security.principal import Principal
 from barnabas.wire.errors import ErrorCode
 from barnabas.wire.message import Message
 from barnabas.wire.messages import (
+    alter_client_quotas_request as limit,
+)
+from barnabas.wire.messages import (
     alter_configs_request as alter,
 )
 from barnabas.wire.messages import (
@@ -30,6 +33,7 @@ from barnabas.wire.messages import (
 from barnabas.wire.messages import (
     offset_for_leader_epoch_request as epochs,
 )
+from barnabas.wire.messages.alter_client_quotas_response import AlterClientQuotasResponse
 from barnabas.wire.messages.alter_configs_response import AlterConfigsResponse
 from barnabas.wire.messages.create_partitions_response import CreatePartitionsResponse
 from barnabas.wire.messages.create_topics_response import CreateTopicsResponse
@@ -40,6 +44,8 @@ from barnabas.wire.messages.delete_records_request import (
 )
 from barnabas.wire.messages.delete_records_response import DeleteRecordsResponse
 from barnabas.wire.messages.delete_topics_response import DeleteTopicsResponse
+from barnabas.wire.messages.describe_client_quotas_request import DescribeClientQuotasRequest
+from barnabas.wire.messages.describe_client_quotas_response import DescribeClientQuotasResponse
 from barnabas.wire.messages.describe_configs_response import DescribeConfigsResponse
 from barnabas.wire.messages.describe_log_dirs_request import DescribeLogDirsRequest
 from barnabas.wire.messages.describe_log_dirs_response import DescribeLogDirsResponse
@@ -52,6 +58,12 @@ from barnabas.wire.messages.describe_topic_partitions_request import (
 )
 from barnabas.wire.messages.describe_topic_partitions_response import (
     DescribeTopicPartitionsResponse,
+)
+from barnabas.wire.messages.describe_user_scram_credentials_request import (
+    DescribeUserScramCredentialsRequest,
+)
+from barnabas.wire.messages.describe_user_scram_credentials_response import (
+    DescribeUserScramCredentialsResponse,
 )
 from barnabas.wire.messages.incremental_alter_configs_response import (
     IncrementalAlterConfigsResponse,
@@ -95,6 +107,8 @@ def test_who_may_nothing_changes_and_learns_nothing() -> None:
         await _denied(s)
         switch.on = True
         assert await s.values("t") == [b"kept"]
+        quotas = await s.ask(DescribeClientQuotasRequest(), DescribeClientQuotasResponse)
+        assert quotas.entries == []
         answer = await s.ask(MetadataRequest(None), MetadataResponse)
         assert [(t.name, len(t.partitions)) for t in answer.topics] == [("t", 1)]
 
@@ -121,6 +135,9 @@ def _requests() -> list[tuple[Message, type[Message], ErrorCode]]:
     new = change.AlterConfigsResource(2, "t", [change.AlterableConfig("retention.ms", 0, "1")])
     node = change.AlterConfigsResource(4, "", [change.AlterableConfig("message.max.bytes", 0, "9")])
     cluster = ErrorCode.CLUSTER_AUTHORIZATION_FAILED
+    quota = limit.EntryData(
+        [limit.EntityData("user", "u")], [limit.OpData("producer_byte_rate", 1)]
+    )
     return [
         (MetadataRequest([MetadataRequestTopic(name="t")]), MetadataResponse, DENIED),
         (MetadataRequest([MetadataRequestTopic(name="new")]), MetadataResponse, DENIED),
@@ -165,6 +182,13 @@ def _requests() -> list[tuple[Message, type[Message], ErrorCode]]:
         (DescribeProducersRequest([ProducersOf("t", [0])]), DescribeProducersResponse, DENIED),
         (DescribeLogDirsRequest(None), DescribeLogDirsResponse, cluster),
         (InitProducerIdRequest(None, 1000), InitProducerIdResponse, cluster),
+        (DescribeClientQuotasRequest(), DescribeClientQuotasResponse, cluster),
+        (limit.AlterClientQuotasRequest([quota]), AlterClientQuotasResponse, cluster),
+        (
+            DescribeUserScramCredentialsRequest(None),
+            DescribeUserScramCredentialsResponse,
+            cluster,
+        ),
         (
             DescribeTopicPartitionsRequest([TopicRequest("t")], 100),
             DescribeTopicPartitionsResponse,
@@ -175,7 +199,7 @@ def _requests() -> list[tuple[Message, type[Message], ErrorCode]]:
 
 def _first_error(answer: Message) -> int:
     """The error code of the answer, or of the first thing in it."""
-    for name in ("topics", "responses", "results", "partitions"):
+    for name in ("topics", "responses", "results", "partitions", "entries"):
         inner = getattr(answer, name, None)
         if inner:
             return _first_error(inner[0])

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from barnabas.metadata.image.changes import MapDelta
 from barnabas.metadata.record_types import ClientQuotaRecord
 from barnabas.metadata.records.client_quota_record import EntityData
-
-QuotaEntity: TypeAlias = tuple[tuple[str, str | None], ...]
-"""Sorted (entity type, entity name) pairs; the name None is the default entity of its type."""
+from barnabas.quotas.keys import QuotaEntity
 
 
 class ClientQuotasImage(NamedTuple):
