@@ -23,7 +23,7 @@ from barnabas.quotas.addresses import canonical_address
         ("1.2.3.256", None),
         ("1.2.3.04", None),
         ("1.2..4", None),
-        ("١.2.3.4", None),
+        ("\u0661.2.3.4", None),
         (":::1", None),
         ("10.0.0.1:80", None),
     ],
