@@ -52,9 +52,10 @@ def frame(
     return struct.pack(">i", len(head) + len(body)) + head + body
 
 
-def request(message: Message, version: int, *, correlation: int = 1) -> bytes:
+def request(message: Message, version: int, *, correlation: int = 1, client: bytes = b"h") -> bytes:
     """A well-formed request."""
-    return frame(message.API_KEY, version, codec.encode(message, version), correlation=correlation)
+    body = codec.encode(message, version)
+    return frame(message.API_KEY, version, body, correlation=correlation, client=client)
 
 
 class Client:
@@ -92,9 +93,9 @@ class Client:
         data, self._rest = self._rest[:size], self._rest[size:]
         return data
 
-    def ask(self, message: Message, version: int) -> Message:
+    def ask(self, message: Message, version: int, *, client: bytes = b"h") -> Message:
         """Send a request and decode its answer."""
-        self.send(request(message, version))
+        self.send(request(message, version, client=client))
         answer = self.receive()
         assert answer is not None, f"{message.NAME} v{version} was not answered"
         api = API[message.API_KEY]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from barnabas.log.log import Log
@@ -17,6 +17,7 @@ from barnabas.raft.roles import Leader
 from barnabas.raft.types import (
     METADATA_PARTITION,
     METADATA_TOPIC,
+    Endpoint,
     OffsetAndEpoch,
     ReplicaKey,
 )
@@ -200,13 +201,17 @@ class MetadataReads:
         assert isinstance(response, Message)
         return response
 
-    def describe_quorum(self) -> describe_quorum_response.DescribeQuorumResponse:
-        """The answer to DescribeQuorum for the metadata partition, for all versions."""
+    def describe_quorum(
+        self, own_endpoints: Sequence[Endpoint]
+    ) -> describe_quorum_response.DescribeQuorumResponse:
+        """The answer to DescribeQuorum for the metadata partition, for all versions.
+
+        `own_endpoints`: where other voters reach this node.
+        """
         node = self._driver.node
         role = node.role
         partition = describe_quorum_response.PartitionData(partition_index=METADATA_PARTITION)
-        partition.error_message = None
-        response = describe_quorum_response.DescribeQuorumResponse(error_message=None)
+        response = describe_quorum_response.DescribeQuorumResponse()
         response.topics = [
             describe_quorum_response.TopicData(topic_name=METADATA_TOPIC, partitions=[partition])
         ]
@@ -229,7 +234,7 @@ class MetadataReads:
                 listeners=[
                     describe_quorum_response.Listener(name=e.listener, host=e.host, port=e.port)
                     for e in (
-                        node.settings.endpoints
+                        own_endpoints
                         if voter_id == node.own.id
                         else node.voters.endpoints(voter_id)
                     )

@@ -62,6 +62,12 @@ class Authorization:
             CLUSTER_NAME,
         )
 
+    def group(self, request: Request, operation: Operation, name: str) -> bool:
+        """May the principal do this to a group?"""
+        return self._authorizer.authorize(
+            request.principal, request.connection.peer[0], operation, ResourceType.GROUP, name
+        )
+
     def any_topic(self, request: Request, operation: Operation, names: Iterable[str]) -> bool:
         """May the principal do this to at least one of the topics?"""
         return any(self.topic(request, operation, name) for name in names)

@@ -14,6 +14,7 @@ from barnabas.metadata.controller.topics import create_topics
 from barnabas.metadata.image import MetadataImage
 from barnabas.metadata.image.partition import Partition
 from barnabas.ports import Clock, Executor, Ports
+from barnabas.raft.types import Endpoint
 from barnabas.security.authorizer import Authorizer
 from barnabas.server.authorization import Authorization
 from barnabas.server.fetch_sessions import FetchSessionCache
@@ -91,6 +92,8 @@ class Broker:
         # Dicts where a set would do: their order is that of insertion, the same in every run.
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._creating: set[str] = set()
+        #: Where the other voters reach this controller; known once the listeners are open.
+        self.controller_endpoints: tuple[Endpoint, ...] = ()
         #: Parked fetches of the metadata log, told of its progress.
         self.metadata_waiters: dict[Callable[[], None], None] = {}
         metadata.on_progress(self._metadata_progress)
@@ -204,7 +207,10 @@ class Broker:
             self._creating.difference_update(names)
 
     async def _allocate_producer_ids(self) -> tuple[int, int]:
-        registration = self.image.cluster.brokers[self.node_id]
+        registration = self.image.cluster.brokers.get(self.node_id)
+        if registration is None:
+            # Unregistered: producers try again until the next start has registered this node.
+            raise KafkaError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
         request = AllocateProducerIdsRequest(self.node_id, registration.epoch)
         response = await self.submit(lambda image: allocate_producer_ids(image, request))
         return response.producer_id_start, response.producer_id_len

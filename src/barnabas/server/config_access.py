@@ -22,7 +22,11 @@ def refusal(
         if broker.allowed.topic(request, operation, name):
             return None
         return KafkaError(ErrorCode.TOPIC_AUTHORIZATION_FAILED, "Authorization failed.")
-    if resource_type in (BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP):
+    if resource_type == GROUP:
+        if broker.allowed.group(request, operation, name):
+            return None
+        return KafkaError(ErrorCode.GROUP_AUTHORIZATION_FAILED, "Authorization failed.")
+    if resource_type in (BROKER, BROKER_LOGGER, CLIENT_METRICS):
         if not broker.allowed.cluster(request, operation):
             return KafkaError(ErrorCode.CLUSTER_AUTHORIZATION_FAILED, "Authorization failed.")
         if resource_type == BROKER_LOGGER:

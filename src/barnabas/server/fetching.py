@@ -335,6 +335,10 @@ class FetchOperation:
                     self._session.bind(key, None)
                     return ErrorCode.UNKNOWN_TOPIC_ID
                 name = partition.topic = topic.name
+            if not broker.allowed.topic(self._request, Operation.READ, name or ""):
+                # Before anything else: who may not read it does not learn whether it exists.
+                self._session.bind(key, None)
+                return ErrorCode.TOPIC_AUTHORIZATION_FAILED
             found = broker.partitions.get(name or "", partition.index)
             if found is None:
                 return None

@@ -15,12 +15,14 @@ from barnabas.wire.messages.fetch_response import (
     FetchableTopicResponse,
     FetchResponse,
     NodeEndpoint,
+    PartitionData,
 )
 
 if TYPE_CHECKING:
     from barnabas.server.broker import Broker
     from barnabas.server.request import Request
 
+WHOLE_FROM = 7
 FLEXIBLE_FROM = 12
 IDS_FROM = 13
 ENDPOINTS_FROM = 17
@@ -33,9 +35,26 @@ async def fetch_metadata(
     try:
         response = await _answer(broker, request, message, replica_id)
     except KafkaError as error:
-        response = FetchResponse(error_code=error.code)
+        response = _refused(request.api_version, message, error.code)
     flexible = request.api_version >= FLEXIBLE_FROM
     request.respond(encode_response(request, response, flexible))
+
+
+def _refused(version: int, message: FetchRequest, code: ErrorCode) -> FetchResponse:
+    """The error for the whole, where versions without ids repeat it for each partition."""
+    response = FetchResponse(error_code=code if version >= WHOLE_FROM else ErrorCode.NONE)
+    if version < IDS_FROM:
+        response.responses = [
+            FetchableTopicResponse(
+                topic.topic,
+                partitions=[
+                    PartitionData(wanted.partition, code, -1, records=b"")
+                    for wanted in topic.partitions
+                ],
+            )
+            for topic in message.topics
+        ]
+    return response
 
 
 async def _answer(

@@ -18,6 +18,7 @@ from barnabas.log.manager import LogManager
 from barnabas.metadata.controller.decision import ControllerSettings
 from barnabas.metadata.image.cluster import Endpoint
 from barnabas.ports import Ports, Timer
+from barnabas.raft.types import Endpoint as VoterEndpoint
 from barnabas.replication.metadata_log import MetadataLog, MetadataLogSettings
 from barnabas.replication.snapshotter import SnapshotSettings
 from barnabas.security.authorizer import AllowAll, Authorizer
@@ -123,9 +124,13 @@ class Node:
             on_storage_failure=self._read_failed,
         )
         await self._listen(self._broker)
+        controllers = self._advertised(controller=True)
+        self._broker.controller_endpoints = tuple(
+            VoterEndpoint(e.name, e.host, e.port) for e in controllers
+        )
         await registration.register(
             brokers=self._advertised(controller=False),
-            controllers=self._advertised(controller=True),
+            controllers=controllers,
             directories=[id_ for d in self._opened.logs if (id_ := _id_of(d)) is not None],
             previous_epoch=max(d.broker_epoch for d in self._opened.logs),
         )

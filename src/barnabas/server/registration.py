@@ -18,6 +18,7 @@ from barnabas.metadata.image import MetadataImage
 from barnabas.metadata.image.cluster import Endpoint
 from barnabas.ports import Clock
 from barnabas.replication.metadata_log import MetadataLog
+from barnabas.wire.errors import ErrorCode, KafkaError
 from barnabas.wire.messages import (
     broker_registration_request as broker_messages,
 )
@@ -98,7 +99,12 @@ class Registration:
 
     async def report_offline(self, directories: Sequence[bytes]) -> None:
         """Tell the controller which log directories failed."""
-        await self._heartbeat(want_fence=False, offline=directories)
+        try:
+            await self._heartbeat(want_fence=False, offline=directories)
+        except KafkaError as error:
+            if error.code is not ErrorCode.STALE_BROKER_EPOCH:
+                raise
+            # Unregistered in the meantime: there is nobody whose directories these are.
 
     async def _heartbeat(
         self, *, want_fence: bool, offline: Sequence[bytes] = ()

@@ -366,7 +366,7 @@ def test_observers_fetch_records_park_at_the_end_and_are_described() -> None:
         answer = await log.reads.fetch(observer, at_end, 1)
         # A first batch comes whole, however small the limit.
         assert answer.partition.records
-        topic = log.reads.describe_quorum().topics[0].partitions[0]
+        topic = log.reads.describe_quorum(()).topics[0].partitions[0]
         assert (topic.leader_id, topic.high_watermark) == (1, log.high_watermark)
         assert [v.replica_id for v in topic.current_voters] == [1]
         assert [(o.replica_id, o.log_end_offset) for o in topic.observers] == [(9, last + 1)]

@@ -39,13 +39,7 @@ def manual_partition(
 
     Raises KafkaError INVALID_REPLICA_ASSIGNMENT.
     """
-    if not replicas:
-        raise _invalid_assignment(f"partition {number} has no replicas")
-    for broker in sorted(set(replicas)):
-        if broker not in cluster.brokers:
-            raise _invalid_assignment(f"broker {broker} is not registered")
-        if replicas.count(broker) > 1:
-            raise _invalid_assignment(f"broker {broker} is listed more than once")
+    check_replicas(cluster, number, replicas)
     if replication_factor is not None and len(replicas) != replication_factor:
         raise _invalid_assignment(
             f"partition {number} has {len(replicas)} replica(s), those before it "
@@ -57,6 +51,17 @@ def manual_partition(
             f"all brokers of partition {number} are fenced or in controlled shutdown"
         )
     return partition
+
+
+def check_replicas(cluster: ClusterImage, number: int, replicas: Sequence[int]) -> None:
+    """Raises KafkaError INVALID_REPLICA_ASSIGNMENT unless these are different registered brokers."""
+    if not replicas:
+        raise _invalid_assignment(f"partition {number} has no replicas")
+    for broker in sorted(set(replicas)):
+        if broker not in cluster.brokers:
+            raise _invalid_assignment(f"broker {broker} is not registered")
+        if replicas.count(broker) > 1:
+            raise _invalid_assignment(f"broker {broker} is listed more than once")
 
 
 def placed_partitions(

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 
-from barnabas.metadata.controller.decision import (
-    MIN_INSYNC_REPLICAS,
-    UNCLEAN_LEADER_ELECTION,
-    ControllerSettings,
-    topic_value,
+from barnabas.metadata.controller.decision import ControllerSettings
+from barnabas.metadata.controller.leadership import (
+    begin_change,
+    effective_min_isr,
+    unclean_election_enabled,
 )
-from barnabas.metadata.controller.partition_change import Election, PartitionChange
-from barnabas.metadata.controller.placement import default_directory
-from barnabas.metadata.image import MetadataImage, Partition, Topic
+from barnabas.metadata.controller.partition_change import Election
+from barnabas.metadata.image import MetadataImage, Partition
 from barnabas.metadata.image.cluster import ENTER_CONTROLLED_SHUTDOWN, FENCE, UNFENCE
 from barnabas.metadata.image.partition import NO_LEADER
 from barnabas.metadata.record_types import (
@@ -147,18 +145,15 @@ def partition_updates(
         if not chosen:
             continue
         min_isr = effective_min_isr(image, settings, topic)
-        unclean = topic_value(image, settings, topic.name, UNCLEAN_LEADER_ELECTION) == "true"
+        unclean = unclean_election_enabled(image, settings, topic)
         for number, partition in chosen:
-            change = PartitionChange(
+            change = begin_change(
+                image,
                 partition,
-                acceptable=partial(
-                    _acceptable, image, partition, added, (removed, unclean_shutdown)
-                ),
-                default_directory=partial(default_directory, image.cluster),
-                metadata_version=image.features.version,
                 min_isr=min_isr,
-                elr_enabled=image.features.elr_enabled,
                 election=Election.UNCLEAN if unclean else Election.ONLINE,
+                added=added,
+                gone=(removed, unclean_shutdown),
             )
             change.isr = [r for r in partition.isr if r not in (removed, unclean_shutdown)]
             if unclean_shutdown != NO_LEADER:
@@ -168,30 +163,7 @@ def partition_updates(
                 yield record
 
 
-def effective_min_isr(image: MetadataImage, settings: ControllerSettings, topic: Topic) -> int:
-    """min.insync.replicas, but no more than there are replicas of partition 0."""
-    first = topic.partitions.get(0)
-    replicas = len(first.replicas) if first is not None else 1
-    return min(int(topic_value(image, settings, topic.name, MIN_INSYNC_REPLICAS) or 1), replicas)
-
-
 def _leave_isrs(
     image: MetadataImage, settings: ControllerSettings, broker_id: int
 ) -> Iterator[PartitionChangeRecord]:
     return partition_updates(image, settings, lambda p: broker_id in p.isr, removed=broker_id)
-
-
-def _acceptable(
-    image: MetadataImage,
-    partition: Partition,
-    added: int,
-    gone: tuple[int, int],
-    broker_id: int,
-) -> bool:
-    if broker_id in gone:
-        return False
-    broker = image.cluster.brokers.get(broker_id)
-    if broker is None or not (broker.active or broker_id == added):
-        return False
-    directory = partition.directory(broker_id)
-    return directory is not None and broker.has_online_directory(directory)

@@ -2,7 +2,8 @@
 
 v1 synonyms; v3 type and documentation; v4 flexible. Per resource: UNKNOWN_TOPIC_OR_PARTITION,
 INVALID_TOPIC_EXCEPTION, INVALID_REQUEST (another broker, unknown type), TOPIC_AUTHORIZATION_FAILED,
-CLUSTER_AUTHORIZATION_FAILED. Documentation is null: Kafka's texts are its own.
+CLUSTER_AUTHORIZATION_FAILED, GROUP_AUTHORIZATION_FAILED. Documentation is null: Kafka's texts are its
+own.
 """
 
 from __future__ import annotations

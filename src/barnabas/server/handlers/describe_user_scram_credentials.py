@@ -30,9 +30,11 @@ def handle(
 ) -> DescribeUserScramCredentialsResponse:
     """The credentials of some users, or of all."""
     if not broker.allowed.cluster(request, Operation.DESCRIBE):
+        code, text = ErrorCode.CLUSTER_AUTHORIZATION_FAILED, "Authorization failed."
+        # As Kafka: the error once more for each user, who stays unnamed.
+        refused = [DescribeUserScramCredentialsResult("", code, text) for _ in message.users or ()]
         return DescribeUserScramCredentialsResponse(
-            error_code=ErrorCode.CLUSTER_AUTHORIZATION_FAILED,
-            error_message="Authorization failed.",
+            error_code=code, error_message=text, results=refused
         )
     known: dict[str, list[CredentialInfo]] = {}
     for (mechanism, user), credential in sorted(broker.image.scram.credentials.items()):

@@ -1,0 +1,215 @@
+"""The controller's APIs beside topics and configs, in every version, as a client sees them."""
+
+from __future__ import annotations
+
+import pytest
+
+from barnabas.wire import uuids
+from barnabas.wire.errors import ErrorCode
+from barnabas.wire.messages.alter_partition_reassignments_request import (
+    AlterPartitionReassignmentsRequest,
+    ReassignablePartition,
+    ReassignableTopic,
+)
+from barnabas.wire.messages.alter_partition_reassignments_response import (
+    AlterPartitionReassignmentsResponse,
+)
+from barnabas.wire.messages.describe_quorum_request import (
+    DescribeQuorumRequest,
+    PartitionData,
+    TopicData,
+)
+from barnabas.wire.messages.describe_quorum_response import DescribeQuorumResponse
+from barnabas.wire.messages.elect_leaders_request import ElectLeadersRequest, TopicPartitions
+from barnabas.wire.messages.elect_leaders_response import ElectLeadersResponse
+from barnabas.wire.messages.incremental_alter_configs_request import (
+    AlterableConfig,
+    AlterConfigsResource,
+    IncrementalAlterConfigsRequest,
+)
+from barnabas.wire.messages.incremental_alter_configs_response import (
+    IncrementalAlterConfigsResponse,
+)
+from barnabas.wire.messages.init_producer_id_request import InitProducerIdRequest
+from barnabas.wire.messages.init_producer_id_response import InitProducerIdResponse
+from barnabas.wire.messages.list_config_resources_request import ListConfigResourcesRequest
+from barnabas.wire.messages.list_config_resources_response import ListConfigResourcesResponse
+from barnabas.wire.messages.list_partition_reassignments_request import (
+    ListPartitionReassignmentsRequest,
+)
+from barnabas.wire.messages.list_partition_reassignments_response import (
+    ListPartitionReassignmentsResponse,
+)
+from barnabas.wire.messages.metadata_request import MetadataRequest
+from barnabas.wire.messages.metadata_response import MetadataResponse
+from barnabas.wire.messages.unregister_broker_request import UnregisterBrokerRequest
+from barnabas.wire.messages.unregister_broker_response import UnregisterBrokerResponse
+from tests.sim.node_host import PORT
+from tests.unit.server.calm import CONTROLLER_PORT, Session, calm
+
+PORTS = (PORT, CONTROLLER_PORT)
+METADATA = [TopicData("__cluster_metadata", [PartitionData(0)])]
+
+
+@pytest.mark.parametrize("port", PORTS)
+@pytest.mark.parametrize("version", [0, 1, 2])
+def test_describe_quorum(version: int, port: int) -> None:
+    async def scenario(s: Session) -> None:
+        answer = await s.ask(
+            DescribeQuorumRequest(METADATA), DescribeQuorumResponse, version, port=port
+        )
+        assert answer.error_code == ErrorCode.NONE
+        (partition,) = answer.topics[0].partitions
+        assert (partition.leader_id, partition.leader_epoch) == (1, 1)
+        (voter,) = partition.current_voters
+        assert s.node.node is not None
+        log = s.node.node.broker.metadata
+        assert partition.high_watermark == voter.log_end_offset == log.high_watermark > 0
+        assert voter.last_fetch_timestamp == (s.now if version >= 1 else -1)
+        assert voter.last_caught_up_timestamp == (s.now if version >= 1 else -1)
+        assert partition.observers == []
+        if version >= 2:
+            (node,) = answer.nodes
+            (listener,) = node.listeners
+            assert (node.node_id, listener.name, listener.port) == (1, "CONTROLLER", 9093)
+        else:
+            assert answer.nodes == []
+            assert voter.replica_directory_id == uuids.ZERO
+
+    calm(scenario)
+
+
+def test_only_the_metadata_partition_has_a_quorum() -> None:
+    async def scenario(s: Session) -> None:
+        for topics in (
+            [TopicData("t", [PartitionData(0)])],
+            [TopicData("__cluster_metadata", [PartitionData(1)])],
+            [TopicData("__cluster_metadata", [PartitionData(0), PartitionData(0)])],
+            [*METADATA, TopicData("t", [])],
+        ):
+            for version in (0, 1, 2):
+                answer = await s.ask(DescribeQuorumRequest(topics), DescribeQuorumResponse, version)
+                assert answer.error_code == ErrorCode.NONE
+                told = [
+                    (t.topic_name, p.partition_index) for t in answer.topics for p in t.partitions
+                ]
+                assert told == [
+                    (t.topic_name, p.partition_index) for t in topics for p in t.partitions
+                ]
+                for topic in answer.topics:
+                    for partition in topic.partitions:
+                        assert partition.error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+
+    calm(scenario)
+
+
+@pytest.mark.parametrize("port", PORTS)
+@pytest.mark.parametrize("version", [0, 1, 2])
+def test_elect_leaders(version: int, port: int) -> None:
+    async def scenario(s: Session) -> None:
+        await s.create("t", 2)
+        request = ElectLeadersRequest(0, [TopicPartitions("t", [1, 5]), TopicPartitions("no", [0])])
+        answer = await s.ask(request, ElectLeadersResponse, version, port=port)
+        assert answer.error_code == ErrorCode.NONE
+        told = {
+            (r.topic, p.partition_id): p.error_code
+            for r in answer.replica_election_results
+            for p in r.partition_result
+        }
+        assert told == {
+            ("t", 1): ErrorCode.ELECTION_NOT_NEEDED,
+            ("t", 5): ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+            ("no", 0): ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+        }
+        if version >= 1:
+            request.election_type = 9
+            answer = await s.ask(request, ElectLeadersResponse, version, port=port)
+            assert answer.error_code == ErrorCode.INVALID_REQUEST
+            codes = [
+                p.error_code for r in answer.replica_election_results for p in r.partition_result
+            ]
+            assert codes == [ErrorCode.INVALID_REQUEST] * 3
+
+    calm(scenario)
+
+
+@pytest.mark.parametrize("port", PORTS)
+@pytest.mark.parametrize("version", [0, 1])
+def test_reassignments_of_one_node(version: int, port: int) -> None:
+    async def scenario(s: Session) -> None:
+        await s.create("t", 3)
+        targets: list[tuple[int, list[int] | None]] = [(0, [1]), (1, [9]), (2, None), (7, [1])]
+        request = AlterPartitionReassignmentsRequest(
+            topics=[ReassignableTopic("t", [ReassignablePartition(*each) for each in targets])]
+        )
+        answer = await s.ask(request, AlterPartitionReassignmentsResponse, version, port=port)
+        assert (answer.error_code, answer.error_message) == (ErrorCode.NONE, None)
+        assert [p.error_code for p in answer.responses[0].partitions] == [
+            ErrorCode.NONE,
+            ErrorCode.INVALID_REPLICA_ASSIGNMENT,
+            ErrorCode.NO_REASSIGNMENT_IN_PROGRESS,
+            ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+        ]
+        listed = await s.ask(
+            ListPartitionReassignmentsRequest(), ListPartitionReassignmentsResponse, port=port
+        )
+        assert (listed.error_code, listed.error_message, listed.topics) == (0, None, [])
+
+    calm(scenario)
+
+
+def test_list_config_resources() -> None:
+    async def scenario(s: Session) -> None:
+        await s.create("t")
+        for kind, name, key in ((16, "s", "interval.ms"), (32, "g", "consumer.session.timeout.ms")):
+            change = AlterConfigsResource(kind, name, [AlterableConfig(key, 0, "50000")])
+            done = await s.ask(
+                IncrementalAlterConfigsRequest([change]), IncrementalAlterConfigsResponse
+            )
+            assert done.responses[0].error_code == ErrorCode.NONE
+
+        async def listed(version: int, *kinds: int) -> list[tuple[int, str]] | int:
+            request = ListConfigResourcesRequest(list(kinds))
+            answer = await s.ask(request, ListConfigResourcesResponse, version)
+            if answer.error_code != ErrorCode.NONE:
+                assert answer.config_resources == []
+                return answer.error_code
+            return [(r.resource_type, r.resource_name) for r in answer.config_resources]
+
+        assert await listed(0) == [(16, "s")]
+        assert await listed(1) == [(32, "g"), (16, "s"), (8, "1"), (4, "1"), (2, "t")]
+        assert await listed(1, 2, 4) == [(4, "1"), (2, "t")]
+        assert await listed(1, 8) == [(8, "1")]
+        assert await listed(1, 2, 3) == ErrorCode.UNSUPPORTED_VERSION
+
+    calm(scenario)
+
+
+@pytest.mark.parametrize("port", PORTS)
+def test_unregister_an_unknown_broker(port: int) -> None:
+    async def scenario(s: Session) -> None:
+        answer = await s.ask(UnregisterBrokerRequest(9), UnregisterBrokerResponse, port=port)
+        assert answer.error_code == ErrorCode.BROKER_ID_NOT_REGISTERED
+
+    calm(scenario)
+
+
+def test_a_node_that_is_unregistered_serves_nothing_until_it_starts_again() -> None:
+    async def scenario(s: Session) -> None:
+        await s.create("t")
+        await s.produce("t", s.batch(b"kept"))
+        answer = await s.ask(UnregisterBrokerRequest(1), UnregisterBrokerResponse)
+        assert (answer.error_code, answer.error_message) == (ErrorCode.NONE, "")
+        gone = await s.ask(MetadataRequest(None), MetadataResponse)
+        assert gone.brokers == []
+        assert gone.topics[0].partitions[0].leader_id == -1
+        assert gone.topics[0].partitions[0].error_code == ErrorCode.LEADER_NOT_AVAILABLE
+        refused = await s.produce("t", s.batch(b"lost"))
+        assert refused.error_code == ErrorCode.NOT_LEADER_OR_FOLLOWER
+        identity = await s.ask(InitProducerIdRequest(None, 1000), InitProducerIdResponse)
+        assert identity.error_code == ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
+        await s.restart()
+        assert await s.values("t") == [b"kept"]
+        assert (await s.produce("t", s.batch(b"more"))).base_offset == 1
+
+    calm(scenario)
