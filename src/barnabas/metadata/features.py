@@ -26,6 +26,10 @@ MV_CORDONED_LOG_DIRS = 30  # 4.3-IV0
 MV_LATEST = 30  # 4.3-IV0, latest production level of 4.3.1
 
 
+#: Levels of metadata.version that cannot be given up again, because records changed with them.
+_MV_CHANGES = frozenset({7, 8, 11, 13, 14, 15, 17, 23, 30})
+
+
 class LevelRange(NamedTuple):
     """Supported levels, both ends included."""
 
@@ -59,3 +63,15 @@ def initial_levels() -> dict[str, int]:
         STREAMS_VERSION: 1,
         TRANSACTION_VERSION: 2,
     }
+
+
+def dependencies(name: str, level: int) -> dict[str, int]:
+    """The least levels of other features that `level` of a feature needs."""
+    if name == ELR_VERSION and level >= 1:
+        return {METADATA_VERSION: MV_ELR}
+    return {}
+
+
+def metadata_changed(low: int, high: int) -> bool:
+    """Whether a log written at metadata.version `high` may hold what `low` does not know."""
+    return any(low < level <= high for level in _MV_CHANGES)

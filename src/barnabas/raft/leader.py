@@ -67,6 +67,11 @@ class LeaderState:
         self.observers: dict[ReplicaKey, ReplicaProgress] = {}
         self._recent_fetchers: set[int] = set()
 
+    def name_voters(self, voters: VoterSet) -> None:
+        """The same voters, with what is known of them now."""
+        for voter_id, voter in voters.voters.items():
+            self.voters[voter_id].key = voter.key
+
     @property
     def own_end_offset(self) -> int:
         """This leader's durable end; -1 when it does not vote or has not synced yet."""

@@ -118,6 +118,14 @@ class QuorumNode:
                 endpoints = self.voters.endpoints(leader_id)
         return LeaderView(leader_id, self.epoch, endpoints if leader_id >= 0 else ())
 
+    def name_voters(self, voters: VoterSet) -> None:
+        """The log names the voters (kraft.version 1): the same nodes, their directories known now."""
+        if set(voters.voters) != set(self.voters.voters):
+            raise QuorumError("the voters changed; only their directories may become known")
+        self.voters = voters
+        if isinstance(self.role, Leader):
+            self.role.state.name_voters(voters)
+
     def step(self, event: Event) -> list[Effect]:
         """Take one event; returns what to do about it. Raises QuorumError when rules are broken."""
         self.effects = []

@@ -16,22 +16,17 @@ from barnabas.metadata.errors import MetadataError
 from barnabas.metadata.image import MetadataImage, Provenance
 from barnabas.metadata.snapshot import BATCH_LIMIT, decode_batch, read_snapshot
 from barnabas.metadata.transactions import TransactionBuffer
-from barnabas.ports import Buffer, Disk, File
+from barnabas.ports import Disk, File
 from barnabas.raft.election import ElectionState
 from barnabas.raft.types import (
     METADATA_PARTITION,
     METADATA_TOPIC,
     METADATA_TOPIC_ID,
-    Endpoint,
     OffsetAndEpoch,
-    ReplicaKey,
-    Voter,
-    VoterSet,
 )
 from barnabas.records.batch import BatchHeader, crc_valid, iter_batches
-from barnabas.records.control import read_control
 from barnabas.records.errors import CorruptRecord
-from barnabas.records.record import read_records
+from barnabas.replication.membership import Membership
 from barnabas.replication.metadata_files import (
     BOOTSTRAP_SNAPSHOT,
     SnapshotFile,
@@ -40,52 +35,8 @@ from barnabas.replication.metadata_files import (
     read_snapshot_file,
     tidy_snapshots,
 )
-from barnabas.wire.messages.kraft_version_record import KRaftVersionRecord
-from barnabas.wire.messages.voters_record import VotersRecord
 
 CHUNK_BYTES = 4 << 20
-
-
-class Membership:
-    """kraft.version and voters as control records say (KIP-853).
-
-    `record` is None under static voters; `offset` is where it stands in the log, -1 when only the
-    bootstrap snapshot has it.
-    """
-
-    __slots__ = ("kraft_version", "offset", "record")
-
-    def __init__(self) -> None:
-        self.kraft_version = 0
-        self.record: VotersRecord | None = None
-        self.offset = -1
-
-    def feed(self, data: Buffer, position: int) -> None:
-        """Take the control batch at `position`. Raises MetadataError."""
-        try:
-            for record in read_records(data, position, limit=BATCH_LIMIT):
-                match read_control(record):
-                    case KRaftVersionRecord() as version:
-                        self.kraft_version = version.kraft_version
-                    case VotersRecord() as voters:
-                        self.record = voters
-                        self.offset = record.offset
-        except CorruptRecord as error:
-            raise MetadataError(f"damaged control batch: {error}") from error
-
-    def voters(self, static: VoterSet) -> VoterSet:
-        """The voter set in force."""
-        if self.kraft_version == 0 or self.record is None:
-            return static
-        return VoterSet(
-            {
-                v.voter_id: Voter(
-                    ReplicaKey(v.voter_id, v.voter_directory_id),
-                    tuple(Endpoint(e.name, e.host, e.port) for e in v.endpoints),
-                )
-                for v in self.record.voters
-            }
-        )
 
 
 class LoadedLog:

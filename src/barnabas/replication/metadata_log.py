@@ -35,8 +35,9 @@ from barnabas.raft.types import NO_NODE, ReplicaKey, Voter, VoterSet
 from barnabas.records.batch import read_header
 from barnabas.records.builder import build_batch
 from barnabas.records.control import ControlType, build_control
+from barnabas.replication.membership import Membership
 from barnabas.replication.metadata_files import write_quorum_state
-from barnabas.replication.metadata_load import LoadedLog, Membership, load_metadata
+from barnabas.replication.metadata_load import LoadedLog, load_metadata
 from barnabas.replication.metadata_reads import MetadataReads, QuorumLogView
 from barnabas.replication.quorum_driver import QuorumDriver
 from barnabas.replication.snapshot_writer import SnapshotWriter
@@ -48,6 +49,7 @@ from barnabas.wire.messages.leader_change_message import LeaderChangeMessage
 from barnabas.wire.messages.leader_change_message import Voter as ChangeVoter
 
 T = TypeVar("T")
+ControlMessages = Sequence[tuple[ControlType, Message]]
 Publisher = Callable[[MetadataImage, MetadataImage, MetadataDelta], None]
 
 SEGMENT_BYTES = 1 << 30
@@ -102,7 +104,7 @@ class MetadataLogSettings:
 class _Commit:
     """A batch that waits for the high watermark to reach `end_offset`."""
 
-    __slots__ = ("delta", "done", "end_offset", "image", "nbytes", "whole")
+    __slots__ = ("control", "delta", "done", "end_offset", "image", "nbytes", "whole")
 
     def __init__(
         self,
@@ -112,7 +114,9 @@ class _Commit:
         nbytes: int,
         *,
         whole: bool,
+        control: ControlMessages = (),
     ) -> None:
+        self.control = control
         self.end_offset = end_offset
         self.image = image
         self.delta = delta
@@ -193,6 +197,15 @@ class MetadataLog:
         """Finalised kraft.version: 1 when the log names the voters, else 0."""
         return self._membership.kraft_version
 
+    @property
+    def appended_kraft_version(self) -> int:
+        """kraft.version once everything appended is committed: what decisions go by."""
+        for commit in reversed(self._waiting):
+            for _, message in commit.control:
+                if isinstance(message, KRaftVersionRecord):
+                    return message.kraft_version
+        return self._membership.kraft_version
+
     def subscribe(self, publisher: Publisher) -> None:
         """Call `publisher(old, new, delta)` for each committed change, in order, before the
         request that caused it is answered. Subscribe before `start`; a publisher must not raise.
@@ -267,6 +280,8 @@ class MetadataLog:
         decision = decide(self._pending_image)
         records = decision.records
         step = len(records) if decision.atomic else MAX_RECORDS_PER_BATCH
+        if decision.control:
+            self._append_control(decision.control)
         for start in range(0, len(records), step or 1):
             self._append(records[start : start + step])
         if self._waiting:
@@ -302,14 +317,26 @@ class MetadataLog:
         )
         self._append_batch(batch, image, delta)
 
+    def _append_control(self, messages: ControlMessages) -> None:
+        now, offset = self._clock.wall_ms(), self._log.end_offset
+        batch = build_control(messages, now, base_offset=offset, leader_epoch=self.leader_epoch)
+        last = Provenance(offset + len(messages) - 1, self.leader_epoch, now)
+        self._append_batch(batch, self._pending_image._replace(provenance=last), None, messages)
+
     def _append_batch(
-        self, batch: bytearray, image: MetadataImage, delta: MetadataDelta | None
+        self,
+        batch: bytearray,
+        image: MetadataImage,
+        delta: MetadataDelta | None,
+        control: ControlMessages = (),
     ) -> None:
         header = read_header(batch)
         self._log.append(batch, header)
         self._pending_image = image
         whole = not self._transaction.open
-        self._waiting.append(_Commit(header.next_offset, image, delta, len(batch), whole=whole))
+        self._waiting.append(
+            _Commit(header.next_offset, image, delta, len(batch), whole=whole, control=control)
+        )
 
     # Quorum
 
@@ -317,7 +344,6 @@ class MetadataLog:
         """Open the epoch in the log; then the records of an activation."""
         log = self._log
         log.begin_epoch(effect.epoch, log.end_offset)
-        now = self._clock.wall_ms()
         change = LeaderChangeMessage(
             leader_id=self.settings.quorum.own.id,
             voters=[ChangeVoter(voter_id=v) for v in effect.voters],
@@ -330,11 +356,7 @@ class MetadataLog:
             version = KRaftVersionRecord(kraft_version=membership.kraft_version)
             messages.append((ControlType.KRAFT_VERSION, version))
             messages.append((ControlType.KRAFT_VOTERS, membership.record))
-            membership.offset = log.end_offset + 2
-        batch = build_control(messages, now, base_offset=log.end_offset, leader_epoch=effect.epoch)
-        last = log.end_offset + len(messages) - 1
-        image = self._pending_image._replace(provenance=Provenance(last, effect.epoch, now))
-        self._append_batch(batch, image, None)
+        self._append_control(messages)
         batches = activation_records(
             self._pending_image,
             self.settings.bootstrap,
@@ -355,6 +377,9 @@ class MetadataLog:
         while self._waiting and self._waiting[0].end_offset <= offset:
             commit = self._waiting.popleft()
             whole = commit.whole
+            if commit.control:
+                self._membership.take(commit.control, commit.end_offset - len(commit.control))
+                self._driver.node.name_voters(self._membership.voters(self.settings.voters))
             old, self._image = self._image, commit.image
             if commit.delta is not None:
                 for publish in self._publishers:
@@ -404,13 +429,13 @@ class MetadataLog:
         node = QuorumNode(
             settings.quorum, voters, QuorumLogView(log, self._snapshot_writer.snapshots)
         )
-        kraft_version = loaded.membership.kraft_version
+        membership = loaded.membership
         disk, directory = self._pool.disk, settings.directory
         self._driver = QuorumDriver(
             node,
             self,
             lambda election: write_quorum_state(
-                disk, directory, election, kraft_version, voters.voters
+                disk, directory, election, membership.kraft_version, voters.voters
             ),
             clock=self._clock,
             random=self._random,

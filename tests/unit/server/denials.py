@@ -42,6 +42,7 @@ from barnabas.wire.messages import (
     offset_for_leader_epoch_request,
     produce_request,
     unregister_broker_request,
+    update_features_request,
 )
 
 BROKER, CONTROLLER = "broker", "controller"
@@ -270,6 +271,13 @@ def _describe_quorum(_world: World, _version: int, _listener: str) -> Iterator[D
     yield Denial(m.DescribeQuorumRequest([topic]), (CLUSTER_DENIED,))
 
 
+def _update_features(_world: World, _version: int, _listener: str) -> Iterator[Denial]:
+    m = update_features_request
+    for name in ("group.version", "kraft.version", "unknown"):
+        request = m.UpdateFeaturesRequest(1000, [m.FeatureUpdateKey(name, 1)])
+        yield Denial(request, (CLUSTER_DENIED,), name)
+
+
 def _describe_cluster(_world: World, version: int, listener: str) -> Iterator[Denial]:
     m = describe_cluster_request
     if listener == BROKER:
@@ -355,6 +363,7 @@ DENIALS: dict[int, Build] = {
     49: _alter_client_quotas,
     50: _describe_scram,
     55: _describe_quorum,
+    57: _update_features,
     60: _describe_cluster,
     61: _describe_producers,
     64: _unregister_broker,

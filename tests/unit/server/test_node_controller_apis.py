@@ -14,6 +14,8 @@ from barnabas.wire.messages.alter_partition_reassignments_request import (
 from barnabas.wire.messages.alter_partition_reassignments_response import (
     AlterPartitionReassignmentsResponse,
 )
+from barnabas.wire.messages.api_versions_request import ApiVersionsRequest
+from barnabas.wire.messages.api_versions_response import ApiVersionsResponse
 from barnabas.wire.messages.describe_quorum_request import (
     DescribeQuorumRequest,
     PartitionData,
@@ -44,6 +46,8 @@ from barnabas.wire.messages.metadata_request import MetadataRequest
 from barnabas.wire.messages.metadata_response import MetadataResponse
 from barnabas.wire.messages.unregister_broker_request import UnregisterBrokerRequest
 from barnabas.wire.messages.unregister_broker_response import UnregisterBrokerResponse
+from barnabas.wire.messages.update_features_request import FeatureUpdateKey, UpdateFeaturesRequest
+from barnabas.wire.messages.update_features_response import UpdateFeaturesResponse
 from tests.sim.node_host import PORT
 from tests.unit.server.calm import CONTROLLER_PORT, Session, calm
 
@@ -211,5 +215,67 @@ def test_a_node_that_is_unregistered_serves_nothing_until_it_starts_again() -> N
         await s.restart()
         assert await s.values("t") == [b"kept"]
         assert (await s.produce("t", s.batch(b"more"))).base_offset == 1
+
+    calm(scenario)
+
+
+async def features(s: Session) -> dict[str, int]:
+    """Finalised levels as clients see them."""
+    answer = await s.ask(ApiVersionsRequest("test", "1"), ApiVersionsResponse, 4)
+    return {f.name: f.max_version_level for f in answer.finalized_features}
+
+
+@pytest.mark.parametrize("port", PORTS)
+@pytest.mark.parametrize("version", [0, 1, 2])
+def test_update_features(version: int, port: int) -> None:
+    async def scenario(s: Session) -> None:
+        async def update(level: int, kind: int = 1, **options: bool) -> UpdateFeaturesResponse:
+            key = FeatureUpdateKey("group.version", level, upgrade_type=kind)
+            request = UpdateFeaturesRequest(1000, [key], **options)
+            return await s.ask(request, UpdateFeaturesResponse, version, port=port)
+
+        refused = await update(0)
+        assert refused.error_code == ErrorCode.INVALID_UPDATE_VERSION
+        assert refused.error_message
+        assert refused.results == []
+        assert (await features(s))["group.version"] == 1
+        done = await update(1)
+        if version >= 1:
+            await update(0, 2, validate_only=True)
+            assert (await features(s))["group.version"] == 1
+            done = await update(0, 2)
+            assert "group.version" not in await features(s)
+        assert (done.error_code, done.error_message) == (ErrorCode.NONE, None)
+        told = [(r.feature, r.error_code, r.error_message) for r in done.results]
+        assert told == ([("group.version", 0, "NONE")] if version <= 1 else [])
+        await s.restart("kill")
+        assert ("group.version" in await features(s)) == (version == 0)
+
+    calm(scenario)
+
+
+def test_raising_kraft_version_names_the_voters() -> None:
+    async def scenario(s: Session) -> None:
+        async def voter() -> tuple[bytes, int]:
+            answer = await s.ask(DescribeQuorumRequest(METADATA), DescribeQuorumResponse)
+            partition = answer.topics[0].partitions[0]
+            return partition.current_voters[0].replica_directory_id, partition.leader_epoch
+
+        assert (await voter())[0] == uuids.ZERO
+        request = UpdateFeaturesRequest(1000, [FeatureUpdateKey("kraft.version", 1)])
+        for _ in range(2):
+            assert (await s.ask(request, UpdateFeaturesResponse)).error_code == ErrorCode.NONE
+        assert (await features(s))["kraft.version"] == 1
+        named, epoch = await voter()
+        assert named != uuids.ZERO
+        for kind in ("stop", "kill", "power"):
+            await s.restart(kind)
+            epoch += 1
+            assert await voter() == (named, epoch)
+            assert (await features(s))["kraft.version"] == 1
+        request.feature_updates[0].max_version_level = 0
+        request.feature_updates[0].upgrade_type = 2
+        refused = await s.ask(request, UpdateFeaturesResponse)
+        assert refused.error_code == ErrorCode.INVALID_UPDATE_VERSION
 
     calm(scenario)

@@ -8,6 +8,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from barnabas.metadata.image import MetadataImage
 from barnabas.metadata.image.configs import BROKER, TOPIC
+from barnabas.records.control import ControlType
 from barnabas.wire.errors import ErrorCode, KafkaError
 from barnabas.wire.message import Message
 from barnabas.wire.messages.create_topics_response import CreatableTopicConfigs
@@ -29,12 +30,14 @@ class Decision(NamedTuple, Generic[T_co]):
 
     `atomic`: all in one batch. Otherwise in order, in batches of at most
     MAX_RECORDS_PER_BATCH: what a broker's coming and going writes grows with its partitions, and
-    a half of it is finished when the broker comes or is fenced again.
+    a half of it is finished when the broker comes or is fenced again. `control`: what the quorum
+    says of itself, in a batch of its own before the records.
     """
 
     records: Sequence[Message]
     response: T_co
     atomic: bool = True
+    control: Sequence[tuple[ControlType, Message]] = ()
 
 
 class ConfigSchema(Protocol):

@@ -35,6 +35,7 @@ DECODED: Final = {
     49: "barnabas.server.handlers.alter_client_quotas",
     50: "barnabas.server.handlers.describe_user_scram_credentials",
     55: "barnabas.server.handlers.describe_quorum",
+    57: "barnabas.server.handlers.update_features",
     60: "barnabas.server.handlers.describe_cluster",
     61: "barnabas.server.handlers.describe_producers",
     64: "barnabas.server.handlers.unregister_broker",
