@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from barnabas.config import definitions, own, topics
+from barnabas.config import definitions, descriptions, own, topics
 from barnabas.config.keys import ConfigKey
 from barnabas.config.support import Support, support_of, topic_support_of
 
@@ -65,9 +65,10 @@ def shown_default(key: ConfigKey) -> str:
     return f"`{key.default}`" if key.default else "(empty)"
 
 
-def shown_support(support: Support) -> str:
-    """What the node does with a config, and why."""
-    return f"{support.status}: {support.note}" if support.note else support.status
+def shown_support(support: Support, meaning: str | None) -> str:
+    """What the node does with a config: what it means when it works, else why it does not."""
+    said = meaning if support.status == "works" else support.note
+    return f"{support.status}: {said}" if said else support.status
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
@@ -81,7 +82,11 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
 def broker_rows() -> Iterable[tuple[str, ...]]:
     for key in [*own.BROKER.values(), *definitions.BROKER.values()]:
         cells = (key.type, shown_default(key), limits(key), CHANGES[key.dynamic])
-        yield (f"`{key.name}`", *cells, shown_support(support_of(key.name)))
+        yield (
+            f"`{key.name}`",
+            *cells,
+            shown_support(support_of(key.name), descriptions.BROKER.get(key.name)),
+        )
 
 
 def topic_rows() -> Iterable[tuple[str, ...]]:
@@ -92,7 +97,11 @@ def topic_rows() -> Iterable[tuple[str, ...]]:
         if key.name == own.ACK_MODE:
             behind = f"`{own.ACK_MODE}`"
         cells = (key.type, shown_default(key), limits(key), behind)
-        yield (f"`{key.name}`", *cells, shown_support(topic_support_of(key.name)))
+        yield (
+            f"`{key.name}`",
+            *cells,
+            shown_support(topic_support_of(key.name), descriptions.TOPIC.get(key.name)),
+        )
 
 
 def group_rows() -> Iterable[tuple[str, ...]]:

@@ -1,7 +1,7 @@
 """DescribeConfigs: the entries of a topic, a broker, the cluster, a group, a metrics subscription.
 
 Same names, values, types, sources and synonyms as Apache Kafka 4.3.1 answers, sorted by name (Kafka
-keeps no order). Documentation texts are Kafka's and are not given.
+keeps no order).
 """
 
 from __future__ import annotations
@@ -246,6 +246,22 @@ def describe_client_metrics(
         entry = _entry(name, key, value, overrides, Source.CLIENT_METRICS, ())
         entries.append(entry._replace(sensitive=False))
     return entries
+
+
+def describe_loggers(levels: Mapping[str, str], names: Sequence[str] | None = None) -> list[Entry]:
+    """The level of each logger; `names` None or empty = all."""
+    return [
+        Entry(
+            name=name,
+            value=levels[name],
+            source=Source.DYNAMIC_BROKER_LOGGER,
+            type_id=0,
+            sensitive=False,
+            read_only=False,
+            synonyms=(),
+        )
+        for name in _select(levels, (), names)
+    ]
 
 
 def describe_created_topic(config: BrokerConfig, overrides: Mapping[str, str]) -> list[Entry]:

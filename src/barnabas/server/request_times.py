@@ -58,11 +58,15 @@ class RequestRecorder:
     def __init__(self, now_ns: Callable[[], int], slow_ms: int) -> None:
         self._now = now_ns
         self._slow_ns = slow_ms * _MS if slow_ms >= 0 else 1 << 62
-        self._details = log.isEnabledFor(logging.DEBUG)
         self._lines = SLOW_LINES
         self._sweeps = 0
         self._unsaid = 0
         self.apis: dict[int, ApiTimes] = {}
+        self.follow_level()
+
+    def follow_level(self) -> None:
+        """The level of the logger may have changed: it says whether every request has a line."""
+        self._details = log.isEnabledFor(logging.DEBUG)
 
     def of(self, api_key: int) -> ApiTimes:
         """The times of one API, for its entries in the tables of all listeners."""

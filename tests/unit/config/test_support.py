@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from barnabas.config import definitions, own, properties
+from barnabas.config import definitions, descriptions, own, properties
 from barnabas.config.broker import default_properties
 from barnabas.config.support import (
     check,
@@ -69,12 +69,23 @@ def test_every_config_has_a_status_and_a_reason() -> None:
             find("no.such.config")
 
 
+def test_what_works_and_nothing_else_is_described_in_a_line() -> None:
+    works = {n for n in [*definitions.BROKER, *own.BROKER] if support_of(n).status == "works"}
+    assert set(descriptions.BROKER) == works
+    topic = [*definitions.TOPIC, *own.TOPIC]
+    assert set(descriptions.TOPIC) == {n for n in topic if topic_support_of(n).status == "works"}
+    for text in [*descriptions.BROKER.values(), *descriptions.TOPIC.values()]:
+        assert len(text) <= 90, text
+        assert text.endswith("."), text
+
+
 def test_what_is_said_to_work_is_read_somewhere() -> None:
     reached_by_topics = {name for names in definitions.TOPIC_SYNONYMS.values() for name, _ in names}
     code = "".join(
         path.read_text()
         for path in sorted((REPOSITORY / "src" / "barnabas").rglob("*.py"))
-        if path.name not in ("definitions.py", "support_table.py", "support.py", "checks.py")
+        if path.name
+        not in ("definitions.py", "descriptions.py", "support_table.py", "support.py", "checks.py")
         and path.parent.name not in ("messages", "records")
     )
     unread = [n for n in sorted(WORKS - reached_by_topics) if f'"{n}"' not in code]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from barnabas.metadata.controller.config_changes import ConfigChange, ConfigEditor, Operation
 from barnabas.metadata.controller.decision import (
@@ -122,7 +122,11 @@ def _each(
                 raise KafkaError(
                     ErrorCode.INVALID_REQUEST, "Each resource must appear at most once."
                 )
-            _check_request(resource)
+            if resource.resource_type not in KNOWN_TYPES:
+                raise KafkaError(
+                    ErrorCode.INVALID_REQUEST, f"Unknown resource type {resource.resource_type}."
+                )
+            check_request(resource)
             accepted += records_of(resource)
         except KafkaError as error:
             errors.append(error)
@@ -132,11 +136,14 @@ def _each(
     return accepted, errors
 
 
-def _check_request(resource: Resource) -> None:
-    if resource.resource_type not in KNOWN_TYPES:
-        raise KafkaError(
-            ErrorCode.INVALID_REQUEST, f"Unknown resource type {resource.resource_type}."
-        )
+class Request(Protocol):
+    """The changes to one resource."""
+
+    configs: list[Any]
+
+
+def check_request(resource: Request) -> None:
+    """Raise INVALID_REQUEST for a key that is there twice, or a value that is not there."""
     names = [config.name for config in resource.configs]
     if len(set(names)) != len(names):
         raise KafkaError(ErrorCode.INVALID_REQUEST, "A config key appears twice.")

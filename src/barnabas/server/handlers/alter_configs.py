@@ -2,7 +2,7 @@
 
 v2 flexible. Replaces all dynamic configs of a resource. Per resource: INVALID_CONFIG, INVALID_REQUEST, UNKNOWN_TOPIC_OR_PARTITION,
 BROKER_ID_NOT_REGISTERED, TOPIC_AUTHORIZATION_FAILED, CLUSTER_AUTHORIZATION_FAILED,
-GROUP_AUTHORIZATION_FAILED, POLICY_VIOLATION.
+POLICY_VIOLATION, GROUP_AUTHORIZATION_FAILED.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from barnabas.metadata.controller.configs import alter_configs
-from barnabas.server.config_access import alterable
+from barnabas.server.config_access import for_controller, in_order
 from barnabas.wire.errors import KafkaError
 from barnabas.wire.messages.alter_configs_request import AlterConfigsRequest
 from barnabas.wire.messages.alter_configs_response import (
@@ -27,19 +27,18 @@ async def handle(
     broker: Broker, request: Request, message: AlterConfigsRequest
 ) -> AlterConfigsResponse:
     """Replace all dynamic configs of each resource."""
-    message.resources, refused = alterable(broker, request, message.resources)
+    resources = message.resources
+    message.resources, verdicts = for_controller(broker, request, resources, None)
     forwarded = not request.connection.on_controller
+    response = AlterConfigsResponse()
     try:
-        response = await broker.submit(
-            lambda image: alter_configs(image, broker.settings, message, forwarded=forwarded)
-        )
+        if message.resources:
+            response = await broker.submit(
+                lambda image: alter_configs(image, broker.settings, message, forwarded=forwarded)
+            )
     except KafkaError as failed:
-        refused += [(resource, failed) for resource in message.resources]
-        response = AlterConfigsResponse()
-    response.responses += [
-        AlterConfigsResourceResponse(
-            error.code, error.message, resource.resource_type, resource.resource_name
-        )
-        for resource, error in refused
-    ]
+        verdicts = {place: verdicts.get(place, failed) for place in range(len(resources))}
+    response.responses = in_order(
+        resources, verdicts, response.responses, AlterConfigsResourceResponse
+    )
     return response

@@ -2,20 +2,21 @@
 
 v1 synonyms; v3 type and documentation; v4 flexible. Per resource: UNKNOWN_TOPIC_OR_PARTITION,
 INVALID_TOPIC_EXCEPTION, INVALID_REQUEST (another broker, unknown type), TOPIC_AUTHORIZATION_FAILED,
-CLUSTER_AUTHORIZATION_FAILED, GROUP_AUTHORIZATION_FAILED. Documentation is null: Kafka's texts are its
-own.
+CLUSTER_AUTHORIZATION_FAILED, GROUP_AUTHORIZATION_FAILED. Documentation is a line of ours for what
+works, null for the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from barnabas.config import describe
 from barnabas.metadata.controller.topic_names import check_topic_name
-from barnabas.metadata.image.configs import BROKER, CLIENT_METRICS, GROUP, TOPIC
+from barnabas.metadata.image.configs import BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPIC
 from barnabas.security.operations import Operation
-from barnabas.server.config_access import refusal
+from barnabas.server import log_levels
+from barnabas.server.config_access import KNOWN_TYPES, check_node_id, refusal, unknown_type
 from barnabas.wire.errors import ErrorCode, KafkaError
 from barnabas.wire.messages.describe_configs_request import (
     DescribeConfigsRequest,
@@ -38,24 +39,33 @@ def handle(
 ) -> DescribeConfigsResponse:
     """Effective values and where they come from."""
     results = []
+    # One unknown type spoils the whole request, with Kafka too.
+    unknown = [r.resource_type for r in message.resources if r.resource_type not in KNOWN_TYPES]
     for resource in message.resources:
         kind, name = resource.resource_type, resource.resource_name
+        if unknown:
+            spoiled = unknown_type(unknown[0])
+            results.append(DescribeConfigsResult(spoiled.code, spoiled.message, kind, name))
+            continue
         error = refusal(broker, request, Operation.DESCRIBE_CONFIGS, kind, name)
         try:
             if error is not None:
                 raise error
-            entries = _entries(broker, request, resource)
+            entries = _entries(broker, resource)
         except KafkaError as refused:
             results.append(DescribeConfigsResult(refused.code, refused.message, kind, name))
         else:
-            configs = [_result(entry, message.include_synonyms) for entry in entries]
+            texts = _texts(kind) if message.include_documentation else {}
+            none = "" if kind == BROKER_LOGGER else None  # Kafka leaves that one at its default
+            configs = [
+                _result(entry, message.include_synonyms, texts.get(entry.name, none))
+                for entry in entries
+            ]
             results.append(DescribeConfigsResult(ErrorCode.NONE, None, kind, name, configs))
     return DescribeConfigsResponse(results=results)
 
 
-def _entries(
-    broker: Broker, request: Request, resource: DescribeConfigsResource
-) -> Sequence[describe.Entry]:
+def _entries(broker: Broker, resource: DescribeConfigsResource) -> Sequence[describe.Entry]:
     name, keys = resource.resource_name, resource.configuration_keys
     configs = broker.image.configs
     match resource.resource_type:
@@ -67,22 +77,33 @@ def _entries(
         case kind if kind == BROKER:
             if not name:
                 return describe.describe_cluster(broker.config, keys)
-            if name != str(broker.node_id):
-                raise KafkaError(
-                    ErrorCode.INVALID_REQUEST,
-                    f"Unexpected broker id, expected {broker.node_id} or empty, got {name!r}.",
-                )
+            check_node_id(broker, name)
             return describe.describe_broker(broker.config, keys)
+        case kind if kind == BROKER_LOGGER:
+            check_node_id(broker, name)
+            return describe.describe_loggers(log_levels.levels(), keys)
         case kind if kind == GROUP:
+            _check_name(name)
             return describe.describe_group(broker.config, configs.of(GROUP, name), keys)
-        case kind if kind == CLIENT_METRICS:
+        case _:
+            _check_name(name)
             return describe.describe_client_metrics(configs.of(CLIENT_METRICS, name), keys)
-        case kind:
-            del request
-            raise KafkaError(ErrorCode.INVALID_REQUEST, f"Unknown resource type {kind}.")
 
 
-def _result(entry: describe.Entry, include_synonyms: bool) -> DescribeConfigsResourceResult:
+def _check_name(name: str) -> None:
+    if not name:
+        raise KafkaError(ErrorCode.INVALID_REQUEST, "A name is needed.")
+
+
+def _texts(resource_type: int) -> Mapping[str, str]:
+    from barnabas.config import descriptions  # seldom asked for
+
+    return {TOPIC: descriptions.TOPIC, BROKER: descriptions.BROKER}.get(resource_type, {})
+
+
+def _result(
+    entry: describe.Entry, include_synonyms: bool, documentation: str | None
+) -> DescribeConfigsResourceResult:
     synonyms: Iterable[describe.Synonym] = entry.synonyms if include_synonyms else ()
     return DescribeConfigsResourceResult(
         entry.name,
@@ -92,5 +113,5 @@ def _result(entry: describe.Entry, include_synonyms: bool) -> DescribeConfigsRes
         entry.sensitive,
         [DescribeConfigsSynonym(s.name, s.value, s.source) for s in synonyms],
         entry.type_id,
-        None,
+        documentation,
     )

@@ -2,7 +2,8 @@
 
 v1 flexible. Per resource: INVALID_CONFIG, INVALID_REQUEST, UNKNOWN_TOPIC_OR_PARTITION,
 BROKER_ID_NOT_REGISTERED, TOPIC_AUTHORIZATION_FAILED, CLUSTER_AUTHORIZATION_FAILED,
-GROUP_AUTHORIZATION_FAILED, POLICY_VIOLATION.
+POLICY_VIOLATION, GROUP_AUTHORIZATION_FAILED, UNSUPPORTED_VERSION. Levels of loggers are changed
+here; everything else is the controller's to decide.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from barnabas.metadata.controller.configs import incremental_alter_configs
-from barnabas.server.config_access import alterable
+from barnabas.server import log_levels
+from barnabas.server.config_access import for_controller, in_order
 from barnabas.wire.errors import KafkaError
 from barnabas.wire.messages.incremental_alter_configs_request import (
+    AlterConfigsResource,
     IncrementalAlterConfigsRequest,
 )
 from barnabas.wire.messages.incremental_alter_configs_response import (
@@ -29,21 +32,27 @@ async def handle(
     broker: Broker, request: Request, message: IncrementalAlterConfigsRequest
 ) -> IncrementalAlterConfigsResponse:
     """Set, delete, append to and subtract from single configs."""
-    message.resources, refused = alterable(broker, request, message.resources)
+    resources = message.resources
+
+    def change_levels(resource: AlterConfigsResource) -> None:
+        log_levels.check(resource.configs)
+        if not message.validate_only:
+            log_levels.apply(resource.configs)
+            broker.recorder.follow_level()
+
+    message.resources, verdicts = for_controller(broker, request, resources, change_levels)
     forwarded = not request.connection.on_controller
+    response = IncrementalAlterConfigsResponse()
     try:
-        response = await broker.submit(
-            lambda image: incremental_alter_configs(
-                image, broker.settings, message, forwarded=forwarded
+        if message.resources:
+            response = await broker.submit(
+                lambda image: incremental_alter_configs(
+                    image, broker.settings, message, forwarded=forwarded
+                )
             )
-        )
     except KafkaError as failed:
-        refused += [(resource, failed) for resource in message.resources]
-        response = IncrementalAlterConfigsResponse()
-    response.responses += [
-        AlterConfigsResourceResponse(
-            error.code, error.message, resource.resource_type, resource.resource_name
-        )
-        for resource, error in refused
-    ]
+        verdicts = {place: verdicts.get(place, failed) for place in range(len(resources))}
+    response.responses = in_order(
+        resources, verdicts, response.responses, AlterConfigsResourceResponse
+    )
     return response
