@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from struct import Struct
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from barnabas.ports import Buffer, Transport
 from barnabas.server.limits import (
@@ -24,7 +24,7 @@ from barnabas.server.limits import (
     UNSENT_NOTED_BYTES,
     UNSENT_PATIENCE_TICKS,
 )
-from barnabas.server.request import Payload, Request
+from barnabas.server.request import Parked, Payload, Request
 from barnabas.server.started_frame import StartedFrame
 from barnabas.wire.errors import ProtocolError
 
@@ -37,16 +37,7 @@ log = logging.getLogger("barnabas.server")
 _SIZE = Struct(">i")
 _PREFIX = Struct(">hhi")
 PRODUCE = 0
-
-
-class Parked(Protocol):
-    """A request that waits, and wants to know when nobody waits for it any more."""
-
-    def abandon(self) -> None:
-        """The client is gone."""
-
-    def hurry(self) -> None:
-        """Other requests queue behind this one: answer now."""
+FETCH = b"\0\1"
 
 
 class Connection:
@@ -61,6 +52,7 @@ class Connection:
         "_done",
         "_flush_scheduled",
         "_frame",
+        "_left",
         "_memory",
         "_out",
         "_paused",
@@ -101,7 +93,7 @@ class Connection:
         self._backlog_bytes = 0
         self._paused = False
         self._write_blocked = False
-        self._closed = False
+        self._closed = self._left = False
         self.client_id = ""
         self.header_tail = b""
         self.principal = context.principal
@@ -126,18 +118,27 @@ class Connection:
             self._wait_to_begin()
 
     def connection_lost(self, error: BaseException | None) -> None:
-        """The socket is gone; parked requests are forgotten."""
+        """The socket is gone; parked requests are forgotten, but for those that others wait for."""
         del error
+        self._leave()
         self._closed = True
         self._transport = None
-        self._release_frames()
         self._settle_unsent(0)
-        self._pending.clear()
         self._out.clear()
         self._done.clear()
-        if self.parked is not None:
-            self.parked.abandon()
+        if not self._left:
+            self._release_frames()
+            self._pending.clear()
+            if self.parked is not None:
+                self.parked.abandon()
         self._context.lost(self)
+
+    def _leave(self) -> None:
+        """The client is gone: what it sent (acks=0, maybe) is carried out, and not answered."""
+        if self._backlog and not self._closed:
+            self._left = True
+            if self.parked is not None:
+                self.parked.hurry()
 
     def _wait_to_begin(self) -> None:
         """Requests queue behind one that is answered when the listener serves (pausing here would
@@ -148,6 +149,7 @@ class Connection:
 
     def eof_received(self) -> None:
         """The client will send no more: close."""
+        self._leave()
         self.close()
 
     def pause_writing(self) -> None:
@@ -315,7 +317,7 @@ class Connection:
 
     def _park(self, request: Request) -> None:
         """Keep the request's place in the order of answers."""
-        if not self._closed:
+        if not self._closed or self._left:
             self._pending.append(request)
             self._pending_bytes += len(request.frame)
             if request.api_key != PRODUCE or request.exclusive:
@@ -324,7 +326,7 @@ class Connection:
     def settled(self, request: Request) -> None:
         """An answer of a parked request is there: send what is next in order."""
         pending = self._pending
-        if self._closed or not pending:
+        if not pending or (self._closed and not self._left):
             return
         request.answered_ns = now_ns = self._context.now_ns()
         if not pending[0].settled:
@@ -332,7 +334,7 @@ class Connection:
         while pending and pending[0].settled:
             done = pending.popleft()
             self._pending_bytes -= len(done.frame)
-            if done.payload is not None:
+            if done.payload is not None and not self._closed:
                 self._send(done.payload)
             if done.api_key >= 0:
                 done.taken_ns = now_ns
@@ -347,7 +349,7 @@ class Connection:
 
     def _drain_backlog(self) -> None:
         backlog = self._backlog
-        while backlog and not self._closed and not self._write_blocked:
+        while backlog and (self._left or not (self._closed or self._write_blocked)):
             frame, arrived_ns = backlog[0]
             if self._pending and (
                 self._pending_other or frame[4] or frame[5] or self._pending_full()
@@ -356,12 +358,15 @@ class Connection:
             backlog.popleft()
             self._backlog_bytes -= len(frame)
             self._memory.used -= len(frame)
+            if self._left and frame[4:6] == FETCH:
+                continue
             try:
                 self._start(frame, arrived_ns)
             except ProtocolError as error:
                 self.fail(str(error))
             except Exception:
                 log.exception("closing connection from %s:%s: a bug of ours", *self.peer[:2])
+                self._left = False
                 self.close()
         if self._done:
             self._schedule_flush()
@@ -389,10 +394,10 @@ class Connection:
         self._flush_scheduled = False
         out, done = self._out, self._done
         transport = self._transport
-        if not done or transport is None:
+        if not done or (transport is None and not self._left):
             return
         self._done = []
-        if out:
+        if out and transport is not None:
             self._out = []
             if len(out) == 2:
                 transport.write(b"".join(out))
@@ -415,10 +420,7 @@ class Connection:
         )
         if stop != self._paused:
             self._paused = stop
-            if stop:
-                transport.pause_reading()
-            else:
-                transport.resume_reading()
+            (transport.pause_reading if stop else transport.resume_reading)()
         if stop and self.parked is not None and not self._write_blocked:
             self._context.call_soon(self._hurry)
 
@@ -485,15 +487,14 @@ class Connection:
         """The peer broke the protocol or a limit: one log line, and the connection ends."""
         if not self._closed:
             log.warning("closing connection from %s:%s: %s", *self.peer[:2], reason)
-            self.close()
+        self._left = False
+        self.close()
 
     def close(self) -> None:
         """Send what is queued, then close; a client that does not read gets nothing more."""
+        if not self._left:
+            self._release_frames()
         if self._transport is not None and not self._closed:
             self._flush()
             self._closed = True
-            self._release_frames()
-            if self._write_blocked:
-                self._transport.abort()
-            else:
-                self._transport.close()
+            (self._transport.abort if self._write_blocked else self._transport.close)()

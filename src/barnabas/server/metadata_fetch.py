@@ -105,7 +105,7 @@ async def _ask(
 
 
 class _Wait:
-    """A fetch that waits (`connection.Parked`)."""
+    """A fetch that waits (`request.Parked`)."""
 
     def __init__(self) -> None:
         self._news: asyncio.Future[None] = asyncio.get_running_loop().create_future()

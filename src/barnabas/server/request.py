@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from barnabas.ports import Buffer
 from barnabas.server.limits import REQUEST_ELEMENTS
@@ -108,3 +108,13 @@ class Request:
     def close(self, reason: str) -> None:
         """Close the connection instead of an answer."""
         self.connection.fail(reason)
+
+
+class Parked(Protocol):
+    """A request that waits, and wants to know when nobody waits for it any more."""
+
+    def abandon(self) -> None:
+        """The client is gone."""
+
+    def hurry(self) -> None:
+        """Other requests queue behind this one: answer now."""

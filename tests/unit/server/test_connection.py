@@ -19,7 +19,7 @@ from barnabas.server.memory_budget import MemoryBudget
 from barnabas.server.request import Payload, Request
 from barnabas.server.request_times import RequestRecorder
 
-PRODUCE, METADATA = 0, 3
+PRODUCE, FETCH, METADATA = 0, 1, 3
 MAX_REQUEST = 1 << 20
 
 
@@ -290,6 +290,67 @@ def test_late_answers_to_a_lost_connection_are_dropped() -> None:
     server.parked[0].respond(b"")
     assert server.answers() == []
     assert server.context.connections == {}
+
+
+def end_of_stream(server: Server) -> None:
+    """The client closes: the transport says so, closes itself, and is lost."""
+    server.connection.eof_received()
+    server.connection.connection_lost(None)
+
+
+def reset(server: Server) -> None:
+    server.connection.connection_lost(ConnectionResetError())
+
+
+@pytest.mark.parametrize("leave", [end_of_stream, reset])
+def test_what_a_client_sent_before_it_left_is_carried_out(leave: Callable[[Server], None]) -> None:
+    server = Server()
+    server.answer_at_once = False
+    requests = [(METADATA, 0), (PRODUCE, 1), (PRODUCE, 2), (FETCH, 3), (METADATA, 4), (PRODUCE, 5)]
+    server.feed(b"".join(frame(key, number) for key, number in requests))
+    leave(server)
+    assert [number for _, number, _ in server.seen] == [0]
+    server.parked[0].respond(b"")
+    assert [number for _, number, _ in server.seen] == [0, 1, 2]
+    server.parked[2].no_response()
+    server.parked[1].no_response()
+    assert [number for _, number, _ in server.seen] == [0, 1, 2, 4]
+    server.parked[3].respond(b"")
+    assert [number for _, number, _ in server.seen] == [0, 1, 2, 4, 5]
+    server.parked[4].no_response()
+    assert server.answers() == []
+    assert server.memory.used == 0
+    assert server.context.connections == {}
+
+
+def test_a_failure_ends_what_a_client_left_behind() -> None:
+    server = Server()
+    server.answer_at_once = False
+    server.feed(frame(METADATA, 0) + frame(PRODUCE, 1) + frame(PRODUCE, 2) + frame(METADATA, 3))
+    end_of_stream(server)
+    server.parked[0].respond(b"")
+    server.parked[1].close("it failed")
+    assert [number for _, number, _ in server.seen] == [0, 1, 2]
+    assert server.memory.used == 0
+
+
+def test_a_parked_request_does_not_hold_up_what_is_left_behind() -> None:
+    class Waiting:
+        def __init__(self, request: Request) -> None:
+            self.request = request
+
+        def hurry(self) -> None:
+            self.request.respond(b"")
+
+        def abandon(self) -> None:
+            raise AssertionError("others wait for it")
+
+    server = Server()
+    server.answer_at_once = False
+    server.feed(frame(METADATA, 0) + frame(PRODUCE, 1))
+    server.connection.parked = Waiting(server.parked[0])
+    end_of_stream(server)
+    assert [number for _, number, _ in server.seen] == [0, 1]
 
 
 def test_idle_connections_are_closed_and_busy_ones_kept() -> None:
