@@ -60,11 +60,12 @@ dist: $(VENV)/.dev ## Build the wheel and the source archive into dist/
 setup: $(VENV)/.dev ## Make .venv and install everything that is pinned in requirements/
 
 lock: $(CACHE)/uv-$(UV_VERSION)/bin/uv ## Pin all dependencies anew, with hashes, in requirements/
-	@for set in run dev demo; do \
+	@for set in run dev demo clients; do \
 	  case $$set in \
 	    run) options="--group build pyproject.toml" ;; \
 	    dev) options="--group dev pyproject.toml" ;; \
 	    demo) options="--group demo --no-deps" ;; \
+	    clients) options="--group clients" ;; \
 	  esac; \
 	  $< pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command "make lock" --output-file requirements/$$set.txt $$options; \
@@ -72,7 +73,7 @@ lock: $(CACHE)/uv-$(UV_VERSION)/bin/uv ## Pin all dependencies anew, with hashes
 	done
 
 clean: ## Remove what was built here (not ./data)
-	rm -rf $(VENV) $(CACHE) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(CACHE) tests/interop/node/node_modules dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 # --- Stamps: what is set up already is not set up again ----------------------------------------
 

@@ -89,6 +89,7 @@ def run(
     check: bool = True,
     timeout: float = 120.0,
     name: str = "",
+    directory: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run any command to its end, with text in and out; errors as in `java_tool`."""
     name = name or Path(command[0]).name
@@ -100,6 +101,7 @@ def run(
             text=True,
             timeout=timeout,
             check=False,
+            cwd=directory,
         )
     except subprocess.TimeoutExpired as late:
         raise ToolError(f"{name} took longer than {timeout} s: {late.output!r}") from late

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Brings what `make interop` needs from outside: kcat, strace, a C compiler with librdkafka, and
-# Apache Kafka's jars; compiles the Java helpers. What is there is left alone. A tool that is
-# absent and cannot be installed is named; with CI=true that is a failure.
+# Brings what `make interop` needs from outside: kcat, strace, a C compiler with librdkafka, Apache
+# Kafka's jars, and the clients for Python, Go and Node.js; compiles the helpers in Java and Go. What
+# is there is left alone. A tool that is absent and cannot be installed is named; with CI=true that
+# is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -56,14 +57,58 @@ compile_java() {
   touch "$classes/.made"
 }
 
+# Whether the file `stamp` is there and newer than the files after it.
+fresh() {
+  local stamp=$1 file
+  shift
+  for file; do [ "$stamp" -nt "$file" ] || return 1; done
+}
+
+install_python_clients() {
+  local home=$cache/python-clients
+  ! fresh "$home/.made" requirements/clients.txt || return 0
+  echo "Installing the clients for Python"
+  rm -rf "$home"
+  .venv/bin/python -m venv "$home"
+  "$home/bin/python" -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements/clients.txt
+  touch "$home/.made"
+}
+
+build_go_clients() {
+  have go || return 0
+  ! fresh "$cache/go-clients" tests/interop/go/* || return 0
+  echo "Building the clients for Go"
+  rm -f "$cache/go-clients"
+  (cd tests/interop/go && go vet . && go build -trimpath -o "$cache/go-clients" .) ||
+    echo "$(go version) does not build them"
+}
+
+install_node_clients() {
+  have npm || return 0
+  local home=tests/interop/node
+  ! fresh "$home/node_modules/.made" "$home/package.json" "$home/package-lock.json" || return 0
+  echo "Installing the clients for Node.js"
+  rm -rf "$home/node_modules"
+  if (cd "$home" && npm ci --no-audit --no-fund --engine-strict --loglevel=error </dev/null >/dev/null); then
+    touch "$home/node_modules/.made"
+  else
+    echo "node $(node --version) and npm $(npm --version) do not install them"
+  fi
+}
+
 mkdir -p "$cache"
 install_debian_packages
 fetch_jars
 compile_java
+install_python_clients
+build_go_clients
+install_node_clients
 
-for tool in kcat strace cc java javac; do have "$tool" || missing+=("$tool"); done
+for tool in kcat strace cc java javac go node npm; do have "$tool" || missing+=("$tool"); done
 [ -e /usr/include/librdkafka/rdkafka.h ] || missing+=("librdkafka's headers")
 [ -e "$kafka_home/libs" ] || missing+=("Apache Kafka's jars in $kafka_home/libs")
+[ -e "$cache/go-clients" ] || missing+=("the clients for Go")
+[ -e tests/interop/node/node_modules/.made ] || missing+=("the clients for Node.js")
 if [ ${#missing[@]} -gt 0 ]; then
   (IFS=,; echo "Absent here, so what needs it cannot run: ${missing[*]}" >&2)
   [ "${CI:-}" != true ] || exit 1

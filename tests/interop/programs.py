@@ -1,0 +1,70 @@
+"""Other people's clients as programs with one command line (see tests/interop/clients/stops.py)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import Any, NamedTuple
+
+from tests.interop.conftest import absent
+from tests.interop.kafka import REPOSITORY, Node, run
+
+CACHE = REPOSITORY / ".cache"
+PYTHON = CACHE / "python-clients"
+GO = CACHE / "go-clients"
+NODE_JS = REPOSITORY / "tests" / "interop" / "node"
+STOPS = ("cluster", "topics", "configs", "acks", "idempotent", "large", "offsets")
+
+
+class Program(NamedTuple):
+    """How a client is started, and what it can do."""
+
+    name: str
+    language: str
+    reads: bool = True
+    stops: tuple[str, ...] = STOPS
+
+    def command(self) -> list[str]:
+        """The start of the command line; skips or fails when the client is not installed."""
+        if self.language == "python":
+            if not (PYTHON / ".made").exists():
+                absent("the clients for Python")
+            module = self.name.replace("-", "_")
+            return [str(PYTHON / "bin" / "python"), "-m", f"tests.interop.clients.{module}_client"]
+        if self.language == "go":
+            if not GO.exists():
+                absent("the clients for Go")
+            return [str(GO), self.name]
+        if shutil.which("node") is None or not (NODE_JS / "node_modules" / ".made").exists():
+            absent("the clients for Node.js")
+        return ["node", str(NODE_JS / f"{self.name}.js")]
+
+    def tour(self, node: Node, stops: tuple[str, ...]) -> list[str]:
+        """What the program prints on its way through the node."""
+        return self._run("tour", node, *stops).splitlines()
+
+    def write(self, node: Node, topics: list[dict[str, Any]]) -> None:
+        """Produce topics with their codecs and records."""
+        self._run("write", node, stdin=json.dumps(topics))
+
+    def read(self, node: Node, topics: dict[str, int]) -> dict[str, list[dict[str, Any]]]:
+        """Read so many records of each topic."""
+        asked = [{"topic": topic, "count": count} for topic, count in topics.items()]
+        found: dict[str, list[dict[str, Any]]] = json.loads(
+            self._run("read", node, stdin=json.dumps(asked))
+        )
+        return found
+
+    def _run(self, verb: str, node: Node, *stops: str, stdin: str | None = None) -> str:
+        command = [*self.command(), verb, node.address, *stops]
+        return run(command, stdin=stdin, name=f"{self.name} {verb}", directory=REPOSITORY).stdout
+
+
+PROGRAMS = (
+    Program("aiokafka", "python"),
+    Program("kafka-python", "python"),
+    Program("franz-go", "go"),
+    Program("sarama", "go"),
+    Program("kafkajs", "node", reads=False),
+    Program("platformatic", "node", reads=False),
+)
