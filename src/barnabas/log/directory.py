@@ -25,6 +25,14 @@ class BadDirectory(Exception):
     """A log directory that must not be used: foreign content, wrong ids. A sentence for people."""
 
 
+class Unformatted(OSError):
+    """A log directory without `meta.properties` beside formatted ones: a new one, or a disk that
+    is not mounted. It counts as offline until somebody who knows the metadata has told which."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} is empty")
+
+
 class MetaProperties(NamedTuple):
     """`meta.properties` of one directory; `directory_id` is `None` where it was not given yet."""
 

@@ -58,6 +58,12 @@ class LogManager:
         self.logs: dict[TopicPartition, Log] = {}
         self.homes: dict[TopicPartition, LogDirectory] = {}
         """Directory of every partition that is on disk, open or not; offline ones included."""
+        self.doubles: list[tuple[TopicPartition, LogDirectory]] = []
+        """Partitions that were found a second time, for `settle_double`."""
+        self.cordoned: frozenset[str] = frozenset()
+        """Paths of directories that get no new partitions (KIP-1066)."""
+        self.on_made: Callable[[Sequence[TopicPartition]], None] = lambda _: None
+        """Told of new partitions, once their directories survive a power cut."""
         self.writer = LogWriter(
             self.pool, executor, clock, schedule=schedule, on_failure=self._failed
         )
@@ -72,27 +78,46 @@ class LogManager:
     def load(self, directories: Sequence[LogDirectory]) -> None:
         """Take over locked directories and scan them. Blocks; opens no log.
 
-        One that fails to be read is offline; raises `BadDirectory` for foreign content.
+        One that fails to be read is offline, and one that is so already is not looked at; raises
+        `BadDirectory` for foreign content.
         """
         for directory in directories:
             self.directories.append(directory)
-            try:
-                directory.load()
-            except OSError as error:
-                directory.offline = error
-            except LogDamaged as error:
-                directory.offline = OSError(str(error))
-            for partition in directory.partitions:
-                if partition in self.homes:
-                    other = self.homes[partition].path
-                    text = f"{partition} is in {other} and in {directory.path}"
-                    raise LogDamaged(text)
-                self.homes[partition] = directory
+            if directory.offline is None:
+                self._scan(directory)
+
+    def take_in(self, directory: LogDirectory) -> None:
+        """Use a directory that was not formatted until now. Blocks. Raises as `load`."""
+        directory.offline = None
+        self._scan(directory)
+
+    def _scan(self, directory: LogDirectory) -> None:
+        try:
+            directory.load()
+        except OSError as error:
+            directory.offline = error
+        except LogDamaged as error:
+            directory.offline = OSError(str(error))
+        for partition in directory.partitions:
+            if self.homes.setdefault(partition, directory) is not directory:
+                self.doubles.append((partition, directory))
+
+    def directory_of(self, directory_id: bytes | None) -> LogDirectory | None:
+        """The live directory with that id."""
+        for home in self.live:
+            if home.meta is not None and home.meta.directory_id == directory_id:
+                return home
+        return None
 
     @property
     def live(self) -> list[LogDirectory]:
         """The directories that did not fail."""
         return [directory for directory in self.directories if directory.offline is None]
+
+    @property
+    def any_offline(self) -> bool:
+        """Whether a directory failed, or was missing at the start."""
+        return any(directory.offline is not None for directory in self.directories)
 
     def unrecovered(self) -> list[TopicPartition]:
         """Partitions of uncleanly stopped directories that have not been opened since."""
@@ -137,37 +162,48 @@ class LogManager:
         done: Opened,
         *,
         directory: LogDirectory | None = None,
-        cordoned: frozenset[str] = frozenset(),
     ) -> None:
         """Like `open`, but makes the partition when it is not on disk.
 
-        Placed in `directory`, else where the fewest partitions are among live directories outside
-        `cordoned` paths (all cordoned: the first live one; KIP-1066).
+        Placed in `directory`, else where the fewest partitions are among live directories that
+        are not cordoned (all cordoned: the first live one; KIP-1066).
         """
         key = (topic, partition)
         if key in self.homes:
             self.open(topic, partition, config, done)
             return
-        home = directory or self._place(cordoned)
+        home = directory or self._place()
         if home is None:
             done(None, StorageError("every log directory is offline"))
             return
         self._make([(key, home, topic_id)])
         self.open(topic, partition, config, done)
 
-    def prepare(self, new: Sequence[tuple[TopicPartition, bytes]]) -> None:
-        """Make the directories of new partitions (key, topic id) in the background, in one go.
+    def prepare(
+        self,
+        new: Sequence[tuple[TopicPartition, bytes, LogDirectory | None]],
+        done: Callable[[], None] | None = None,
+    ) -> None:
+        """Make new partitions (key, topic id, directory) in the background, in one go.
 
-        Whoever opens one meanwhile waits; those that are on disk already are left alone.
+        Placed as `create` does. Whoever opens one meanwhile waits; those that are on disk already
+        are left alone. `done` when they are made, or their directory failed.
         """
         # One after another: each goes where the fewest are by then.
         self._make(
-            (key, home, topic_id)
-            for key, topic_id in new
-            if key not in self.homes and (home := self._place(frozenset())) is not None
+            (
+                (key, home, topic_id)
+                for key, topic_id, directory in new
+                if key not in self.homes and (home := directory or self._place()) is not None
+            ),
+            done,
         )
 
-    def _make(self, new: Iterable[tuple[TopicPartition, LogDirectory, bytes]]) -> None:
+    def _make(
+        self,
+        new: Iterable[tuple[TopicPartition, LogDirectory, bytes]],
+        done: Callable[[], None] | None = None,
+    ) -> None:
         made: list[TopicPartition] = []
         paths: dict[str, list[tuple[str, bytes]]] = {}
         for key, home, topic_id in new:
@@ -179,6 +215,8 @@ class LogManager:
             paths.setdefault(home.path, []).append((path, topic_id))
             made.append(key)
         if not made:
+            if done is not None:
+                done()
             return
 
         def job() -> dict[str, OSError]:
@@ -195,9 +233,12 @@ class LogManager:
                 raise error
             for directory, os_error in (failed or {}).items():
                 self._failed(directory, os_error)
+            self.on_made([key for key in made if self.homes[key].offline is None])
             for topic, partition in made:
-                for done in self._opening.pop((topic, partition)):
-                    self.open(topic, partition, self.config_for(topic), done)
+                for opened in self._opening.pop((topic, partition)):
+                    self.open(topic, partition, self.config_for(topic), opened)
+            if done is not None:
+                done()
 
         self.executor.submit(job, ended)
 
@@ -215,16 +256,24 @@ class LogManager:
         self.logs[key] = log
         return log
 
-    def _place(self, cordoned: frozenset[str]) -> LogDirectory | None:
+    def _place(self) -> LogDirectory | None:
         """Where a new partition goes; `None` when every directory is offline."""
         live = self.live
-        free = [home for home in live if home.path not in cordoned] or live[:1]
+        free = [home for home in live if home.path not in self.cordoned] or live[:1]
         return min(free, key=lambda home: len(home.partitions), default=None)
 
     def delete(self, topic: str, partition: int, done: Done) -> None:
         """Rename the partition's directory to `-delete` now and remove it after
         `file.delete.delay.ms`. `done(None)` after the rename; harmless when it is not there."""
         self._retire(topic, partition, names.DELETE_DIR, done)
+
+    def keep_one(
+        self, partition: TopicPartition, keep: LogDirectory, drop: LogDirectory, done: Done
+    ) -> None:
+        """Of a partition that is in two directories (`doubles`) the one in `keep` counts; the other
+        is set aside. Before either is opened."""
+        self.homes[partition] = keep
+        self._rename(drop, partition, names.STRAY_DIR, None, done)
 
     def stray(self, topic: str, partition: int, done: Done) -> None:
         """Set a partition aside that the metadata does not know, under a `-stray` name."""
@@ -328,11 +377,17 @@ class LogManager:
         if home is None or home.offline is not None:
             done(None)
             return
-        path = home.partitions.pop(key)
         self._fresh.pop(key, None)
+        self._rename(home, key, kind, self.logs.pop(key, None), done)
+
+    def _rename(
+        self, home: LogDirectory, key: TopicPartition, kind: str, log: Log | None, done: Done
+    ) -> None:
+        """Give the partition directory of `key` in `home` a marked name."""
+        topic, partition = key
+        path = home.partitions.pop(key)
         unique = self.random.bytes(16)
         target = f"{home.path}/{names.marked_name(topic, partition, unique, kind)}"
-        log = self.logs.pop(key, None)
 
         def rename() -> None:
             self.disk.rename(path, target)

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from barnabas.config.broker import BrokerConfig
 from barnabas.log.checkpoints import read_file, replace_file
-from barnabas.log.directory import BadDirectory, LogDirectory, MetaProperties, reserved_id
+from barnabas.log.directory import (
+    BadDirectory,
+    LogDirectory,
+    MetaProperties,
+    Unformatted,
+    reserved_id,
+)
 from barnabas.metadata.bootstrap import bootstrap_records, decode_bootstrap, encode_bootstrap
 from barnabas.ports import Clock, Disk, Random
 from barnabas.wire import uuids
 from barnabas.wire.message import Message
 
 BOOTSTRAP_CHECKPOINT = "bootstrap.checkpoint"
+
+
+def previous_epoch(logs: Sequence[LogDirectory]) -> int:
+    """The broker epoch of the last clean stop; -1 unless all directories are here and agree."""
+    epochs = {directory.broker_epoch for directory in logs if directory.offline is None}
+    whole = all(directory.offline is None for directory in logs)
+    return epochs.pop() if whole and len(epochs) == 1 else -1
 
 
 class Directories:
@@ -37,9 +51,10 @@ class Directories:
 def open_directories(config: BrokerConfig, disk: Disk, clock: Clock, random: Random) -> Directories:
     """Lock every directory and read or write its `meta.properties`. Blocks.
 
-    An empty directory is formatted: with the cluster id of the others, or with a new one when
-    there are none. Raises `BadDirectory` with a sentence when ids contradict each other or the
-    configuration, `BlockingIOError` when another process uses one, `OSError`.
+    Where none is formatted all are, with a new cluster id. An unformatted one beside others is left
+    offline, as is one that fails, but for that of the metadata log. Raises `BadDirectory` with a
+    sentence when ids contradict each other or the configuration, or when the metadata log is gone;
+    `BlockingIOError` when another process uses one, `OSError`.
     """
     logs = [LogDirectory(disk, path) for path in config.log_dirs]
     metadata = next((d for d in logs if d.path == config.metadata_log_dir), None)
@@ -48,8 +63,10 @@ def open_directories(config: BrokerConfig, disk: Disk, clock: Clock, random: Ran
     directories = Directories(logs, metadata, "")
     try:
         for directory in directories.all:
-            directory.lock()
-        directories.cluster_id = _format(config, directories.all, clock, random)
+            _try(directory, _lock, needed=directory is metadata)
+        _need_live(logs)
+        directories.cluster_id = _format(config, directories, clock, random)
+        _need_live(logs)
         metadata_path = f"{metadata.path}/__cluster_metadata-0"
         if not disk.exists(metadata_path):
             disk.make_dirs(metadata_path)
@@ -58,6 +75,19 @@ def open_directories(config: BrokerConfig, disk: Disk, clock: Clock, random: Ran
         directories.unlock()
         raise
     return directories
+
+
+def format_directory(
+    directory: LogDirectory, cluster_id: str, node_id: int, clock: Clock, random: Random
+) -> None:
+    """Make an empty directory one of this node's. Blocks. Raises `OSError`."""
+    # The metadata of the cluster first: a formatted directory is one with meta.properties.
+    replace_file(
+        directory.disk,
+        f"{directory.path}/{BOOTSTRAP_CHECKPOINT}",
+        encode_bootstrap(bootstrap_records(), clock.wall_ms()),
+    )
+    directory.write_meta(MetaProperties(cluster_id, node_id, _new_id(random.bytes)))
 
 
 def bootstrap_of(directory: LogDirectory) -> list[Message]:
@@ -70,38 +100,73 @@ def bootstrap_of(directory: LogDirectory) -> list[Message]:
     return bootstrap_records() if data is None else decode_bootstrap(data)
 
 
-def _format(
-    config: BrokerConfig, directories: list[LogDirectory], clock: Clock, random: Random
-) -> str:
-    metas = [meta for d in directories if (meta := d.read_meta()) is not None]
+def _format(config: BrokerConfig, directories: Directories, clock: Clock, random: Random) -> str:
+    usable = [directory for directory in directories.all if directory.offline is None]
+    metas = [directory.meta for directory in usable if directory.meta is not None]
     clusters = {meta.cluster_id for meta in metas}
     if len(clusters) > 1:
         raise BadDirectory(
             f"The log directories belong to different clusters: {', '.join(sorted(clusters))}."
         )
-    for directory in directories:
+    for directory in usable:
         meta = directory.meta
         if meta is not None and meta.node_id != config.node_id:
             raise BadDirectory(
                 f"{directory.path} belongs to node {meta.node_id}, the configuration says "
                 f"node.id={config.node_id}."
             )
-    cluster_id = clusters.pop() if clusters else uuids.to_text(_new_id(random.bytes))
     taken = {meta.directory_id for meta in metas}
     if len(taken - {None}) < sum(meta.directory_id is not None for meta in metas):
         raise BadDirectory("Two log directories have the same directory.id.")
-    for directory in directories:
-        meta = directory.meta
-        if meta is None:
-            # The metadata of the cluster first: a formatted directory is one with meta.properties.
-            replace_file(
-                directory.disk,
-                f"{directory.path}/{BOOTSTRAP_CHECKPOINT}",
-                encode_bootstrap(bootstrap_records(), clock.wall_ms()),
+    metadata = directories.metadata
+    if metas and metadata.meta is None:
+        raise BadDirectory(
+            f"{metadata.path} is empty and should hold the metadata log: other log directories "
+            f"belong to cluster {metas[0].cluster_id} already. Is its disk mounted?"
+        )
+    cluster_id = clusters.pop() if clusters else uuids.to_text(_new_id(random.bytes))
+    for directory in usable:
+        meta, needed = directory.meta, directory is metadata
+        if meta is None and metas:
+            directory.offline = Unformatted(directory.path)
+        elif meta is None:
+            _try(
+                directory,
+                lambda d: format_directory(d, cluster_id, config.node_id, clock, random),
+                needed=needed,
             )
-        if meta is None or meta.directory_id is None:
-            directory.write_meta(MetaProperties(cluster_id, config.node_id, _new_id(random.bytes)))
+        elif meta.directory_id is None:
+            given = MetaProperties(cluster_id, config.node_id, _new_id(random.bytes))
+            _try(directory, partial(_give_id, given), needed=needed)
     return cluster_id
+
+
+def _lock(directory: LogDirectory) -> None:
+    directory.lock()
+    directory.read_meta()
+
+
+def _give_id(meta: MetaProperties, directory: LogDirectory) -> None:
+    directory.write_meta(meta)
+
+
+def _try(directory: LogDirectory, step: Callable[[LogDirectory], object], *, needed: bool) -> None:
+    """Take a step that, should it fail, leaves a directory offline; one that is `needed` must not."""
+    try:
+        step(directory)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        if needed:
+            raise
+        directory.offline = error
+
+
+def _need_live(logs: list[LogDirectory]) -> None:
+    """Raises `OSError` when every log directory has failed."""
+    failures = [directory.offline for directory in logs]
+    if all(failure is not None and not isinstance(failure, Unformatted) for failure in failures):
+        raise next(failure for failure in failures if failure is not None)
 
 
 def _new_id(random_bytes: Callable[[int], bytes]) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from barnabas.config import topics
@@ -50,6 +51,8 @@ class Hosting:
         self._manager = manager
         self._image = MetadataImage.empty()
         self._retiring: dict[tuple[str, int], asyncio.Future[None]] = {}
+        self._made_after: dict[tuple[str, int], bytes] = {}
+        """New partitions, with topic id, whose name is still that of a partition being retired."""
 
     def log_config(self, topic: str) -> LogConfig:
         """The effective configuration of a topic."""
@@ -75,21 +78,46 @@ class Hosting:
                 hosted = self.partitions.opened(name, index)
                 if hosted is not None:
                     _lead(hosted, partition)
-        self._prepare(delta.topics)
-        del old
+        if old.provenance.offset >= 0:  # else it is what was there when the node started
+            self._prepare(delta.topics)
 
     def _prepare(self, delta: TopicsDelta) -> None:
         """Make the directories of new partitions, so that their first use need not."""
-        new = [
-            ((change.base.name, index), topic_id)
-            for topic_id, change in delta.changed.items()
-            for index, partition in change.changed_partitions.items()
-            if self.config.node_id in partition.replicas
-            and index not in change.base.partitions
-            and (change.base.name, index) not in self._retiring
-        ]
+        new = []
+        for topic_id, change in delta.changed.items():
+            for index, partition in change.changed_partitions.items():
+                key = (change.base.name, index)
+                if self.config.node_id not in partition.replicas or index in change.base.partitions:
+                    continue
+                if key in self._retiring:
+                    self._made_after[key] = topic_id
+                else:
+                    new.append((key, topic_id, self._assigned(partition)))
         for start in range(0, len(new), PREPARE_AT_ONCE):
             self._manager.prepare(new[start : start + PREPARE_AT_ONCE])
+
+    async def make_missing(self) -> None:
+        """Make the replicas that are in no directory: a crash came between their creation and that
+        of their files, or the directory they were in is used no more. Not while one is offline:
+        they may be there."""
+        if self._manager.any_offline:
+            return
+        new = []
+        for topic in self._image.topics.by_id.values():
+            for index, partition in topic.partitions.items():
+                key = (topic.name, index)
+                if self.config.node_id in partition.replicas and key not in self._manager.homes:
+                    log.warning("%s-%s is in no log directory: it begins anew", *key)
+                    new.append((key, topic.id, self._assigned(partition)))
+        for start in range(0, len(new), PREPARE_AT_ONCE):
+            made = asyncio.get_running_loop().create_future()
+            done: Callable[[], None] = partial(made.set_result, None)
+            self._manager.prepare(new[start : start + PREPARE_AT_ONCE], done)
+            await made
+
+    def _assigned(self, partition: Partition) -> LogDirectory | None:
+        """The live directory that the metadata has for this node's replica, if it has one."""
+        return self._manager.directory_of(partition.directory(self.config.node_id))
 
     def _reconfigure(self, delta: MetadataDelta) -> None:
         assert delta.configs is not None
@@ -130,7 +158,10 @@ class Hosting:
         if self.config.node_id not in partition.replicas:
             return ErrorCode.NOT_LEADER_OR_FOLLOWER
         home = self._manager.homes.get((topic, index))
-        if home is not None and home.offline is not None:
+        if home is not None:
+            return ErrorCode.NONE if home.offline is None else ErrorCode.KAFKA_STORAGE_ERROR
+        if (topic, index) not in self._retiring and self._manager.any_offline:
+            # It may be in the directory that is offline: an empty one must not take its place.
             return ErrorCode.KAFKA_STORAGE_ERROR
         return ErrorCode.NONE
 
@@ -142,12 +173,14 @@ class Hosting:
         topic = self._image.topics.by_name.get(name)
         if topic is None:
             raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-        opened = await self._open(name, index, topic.id)
+        opened = await self._open(name, index)
         if opened.topic_id is not None and opened.topic_id != topic.id:
             # Left by a topic of the same name whose deletion was cut off.
             log.warning("%s-%s on disk belongs to a deleted topic; it is set aside", name, index)
             await self._set_aside(name, index)
-            opened = await self._open(name, index, topic.id)
+            if self._manager.any_offline:
+                raise StorageError(f"{name}-{index} may be in a log directory that is offline")
+            opened = await self._open(name, index)
         partition = self._image.topics.partition(name, index)
         if partition is None or topic.id not in self._image.topics.by_id:
             self._retire(name, index)
@@ -165,7 +198,10 @@ class Hosting:
         _lead(hosted, partition)
         return hosted
 
-    async def _open(self, name: str, index: int, topic_id: bytes) -> Log:
+    async def _open(self, name: str, index: int) -> Log:
+        topic = self._image.topics.by_name.get(name)
+        if topic is None or index not in topic.partitions:
+            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
         future: asyncio.Future[Log] = asyncio.get_running_loop().create_future()
 
         def done(opened: Log | None, error: Exception | None) -> None:
@@ -176,7 +212,9 @@ class Hosting:
             else:
                 future.set_exception(error or StorageError())
 
-        self._manager.create(name, index, self.log_config(name), topic_id, done)
+        directory = self._assigned(topic.partitions[index])
+        config = self.log_config(name)
+        self._manager.create(name, index, config, topic.id, done, directory=directory)
         try:
             return await future
         except LogDamaged as damage:
@@ -206,10 +244,19 @@ class Hosting:
                 log.error("can't delete %s-%s: %s", name, index, error)
             if self._retiring.get(key) is future:
                 del self._retiring[key]
+                self._make_anew(key)
             if not future.done():
                 future.set_result(None)
 
         self._manager.delete(name, index, done)
+
+    def _make_anew(self, key: tuple[str, int]) -> None:
+        """The name of a retired partition is free: make the new one that waited for it, if any."""
+        topic_id = self._made_after.pop(key, None)
+        topic = None if topic_id is None else self._image.topics.by_id.get(topic_id)
+        if topic is not None and key[1] in topic.partitions:
+            directory = self._assigned(topic.partitions[key[1]])
+            self._manager.prepare([(key, topic.id, directory)])
 
     async def _set_aside(self, name: str, index: int) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from barnabas.config import support
 from barnabas.config.broker import BrokerConfig
 from barnabas.config.endpoints import Endpoint as ListenerConfig
 from barnabas.config.values import ConfigError
-from barnabas.log.directory import LogDirectory
+from barnabas.log.checkpoints import TopicPartition
+from barnabas.log.directory import BadDirectory, LogDirectory
 from barnabas.log.files import DEFAULT_LIMIT
 from barnabas.log.maintenance import Intervals, LogMaintenance
 from barnabas.log.manager import LogManager
@@ -26,18 +27,29 @@ from barnabas.security.principal import ANONYMOUS
 from barnabas.server.broker import Broker
 from barnabas.server.config_schema import NodeConfigSchema
 from barnabas.server.connection_limits import ConnectionLimits
-from barnabas.server.directories import Directories, bootstrap_of, open_directories
+from barnabas.server.directories import (
+    Directories,
+    bootstrap_of,
+    format_directory,
+    open_directories,
+    previous_epoch,
+)
 from barnabas.server.dispatch import build_table, unsupported_api_versions
 from barnabas.server.hosting import Hosting
 from barnabas.server.limits import SWEEP_INTERVAL_MS
 from barnabas.server.listener import ListenerContext
 from barnabas.server.partitions import HostedPartition
+from barnabas.server.placements import Placements
 from barnabas.server.registration import Registration
 
 log = logging.getLogger("barnabas.server")
 
 PLAINTEXT_PROTOCOL = 0
 METADATA_DIRECTORY = "__cluster_metadata-0"
+OFFLINE = (
+    "log directory %s is offline: %s. Its partitions answer KAFKA_STORAGE_ERROR; nothing "
+    "acknowledged is lost. Repair or replace the disk and restart the node."
+)
 
 
 class Node:
@@ -104,16 +116,23 @@ class Node:
         manager, maintenance = self._make_manager()
         hosting = self._hosting = Hosting(config, manager)
         await ports.executor.run(lambda: manager.load(self._opened.logs))
+        if self._opened.metadata.offline is not None:
+            raise self._opened.metadata.offline
         metadata = self._metadata = self._make_metadata_log(manager)
         metadata.subscribe(hosting.publish)
         settings = self._controller_settings(hosting)
         registration = self._registration = Registration(
             config, settings, metadata, ports.clock, ports.random.bytes(16)
         )
+        placements = Placements(
+            config.node_id, manager, lambda: metadata.image, registration.report_placements
+        )
         await metadata.start()
+        await self._sort_out(placements)
         refused = support.dynamic_refusals(hosting.config)
         if refused:
             raise ConfigError(*refused)
+        await placements.settle_doubles()
         await hosting.set_strays_aside()
         self._broker = Broker(
             hosting,
@@ -128,17 +147,36 @@ class Node:
         self._broker.controller_endpoints = tuple(
             VoterEndpoint(e.name, e.host, e.port) for e in controllers
         )
+        used = manager.live
         await registration.register(
             brokers=self._advertised(controller=False),
             controllers=controllers,
-            directories=[id_ for d in self._opened.logs if (id_ := _id_of(d)) is not None],
-            previous_epoch=max(d.broker_epoch for d in self._opened.logs),
+            directories=_ids_of(used),
+            previous_epoch=previous_epoch(self._opened.logs),
         )
+        await registration.report_offline(_ids_of(d for d in used if d.offline is not None))
+        await hosting.make_missing()
+        await placements.report_all()
+        manager.on_made = lambda keys: self._placed(placements, keys)
         await registration.unfence()
         for context in self._listeners:
             context.serve()
         maintenance.start()
         self._sweep()
+
+    async def _sort_out(self, placements: Placements) -> None:
+        """Directories that are new, missing or failed. Raises `BadDirectory` when none is left."""
+        opened, ports, node_id = self._opened, self._ports, self.config.node_id
+        await placements.format_new(
+            lambda home: format_directory(
+                home, opened.cluster_id, node_id, ports.clock, ports.random
+            )
+        )
+        for home in opened.logs:
+            if home.offline is not None:
+                log.error(OFFLINE, home.path, home.offline)
+        if not self._manager.live:
+            raise BadDirectory(f"every log directory is offline; {opened.logs[0].offline}")
 
     @property
     def _opened(self) -> Directories:
@@ -265,6 +303,10 @@ class Node:
 
     # -- while running ---------------------------------------------------------------------------
 
+    def _placed(self, placements: Placements, keys: Sequence[TopicPartition]) -> None:
+        if placements.placed(keys) and self._broker is not None:
+            self._broker.spawn(placements.report())
+
     def _sweep(self) -> None:
         broker = self.broker
         now_ms = self._ports.clock.monotonic_ms()
@@ -286,20 +328,16 @@ class Node:
             self._manager.failed(home, failure)
 
     def _directory_failed(self, home: LogDirectory, error: OSError) -> None:
-        log.error(
-            "log directory %s is offline: %s. Its partitions answer KAFKA_STORAGE_ERROR; nothing "
-            "acknowledged is lost. Repair or replace the disk and restart the node.",
-            home.path,
-            error,
-        )
         self._hosting.directory_failed(home.path)
         if home.path == self._opened.metadata.path:
             if self._metadata is not None:
                 self._metadata.fail(error)
         elif not self._manager.live:
             self._fail(f"every log directory is offline, the last one is {home.path}: {error}")
-        elif self._broker is not None and home.meta is not None and home.meta.directory_id:
-            self._broker.spawn(self._registration.report_offline([home.meta.directory_id]))
+        else:
+            log.error(OFFLINE, home.path, error)
+            if self._broker is not None and self._registration.broker_epoch >= 0:
+                self._broker.spawn(self._registration.report_offline(_ids_of([home])))
 
     def _metadata_failed(self, error: BaseException) -> None:
         self._fail(f"the metadata log in {self._opened.metadata.path} failed: {error}")
@@ -344,8 +382,9 @@ def _soon(callback: Callable[[], None]) -> None:
     asyncio.get_running_loop().call_soon(callback)
 
 
-def _id_of(directory: LogDirectory) -> bytes | None:
-    return None if directory.meta is None else directory.meta.directory_id
+def _ids_of(directories: Iterable[LogDirectory]) -> list[bytes]:
+    metas = [directory.meta for directory in directories]
+    return [meta.directory_id for meta in metas if meta is not None and meta.directory_id]
 
 
 def _of_kind(

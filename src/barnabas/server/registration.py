@@ -6,12 +6,14 @@ any other and needs no timer: they live and die together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from barnabas.config.broker import BrokerConfig
 from barnabas.metadata.controller.decision import ControllerSettings, Decision
 from barnabas.metadata.controller.heartbeat import heartbeat
 from barnabas.metadata.controller.registration import register_broker, register_controller
+from barnabas.metadata.controller.replica_directories import assign_replicas
 from barnabas.metadata.controller.sessions import BrokerSessions
 from barnabas.metadata.features import supported_features
 from barnabas.metadata.image import MetadataImage
@@ -19,6 +21,9 @@ from barnabas.metadata.image.cluster import Endpoint
 from barnabas.ports import Clock
 from barnabas.replication.metadata_log import MetadataLog
 from barnabas.wire.errors import ErrorCode, KafkaError
+from barnabas.wire.messages import (
+    assign_replicas_to_dirs_request as assign_messages,
+)
 from barnabas.wire.messages import (
     broker_registration_request as broker_messages,
 )
@@ -98,13 +103,29 @@ class Registration:
         await self._heartbeat(want_fence=False)
 
     async def report_offline(self, directories: Sequence[bytes]) -> None:
-        """Tell the controller which log directories failed."""
-        try:
-            await self._heartbeat(want_fence=False, offline=directories)
-        except KafkaError as error:
-            if error.code is not ErrorCode.STALE_BROKER_EPOCH:
-                raise
-            # Unregistered in the meantime: there is nobody whose directories these are.
+        """Tell the controller which log directories failed, if any did."""
+        if directories:
+            with _unless_unregistered():
+                await self._heartbeat(want_fence=False, offline=directories)
+
+    async def report_placements(
+        self, assignments: Mapping[bytes, Sequence[tuple[bytes, int]]]
+    ) -> None:
+        """Tell the controller in which directory (by id) replicas (topic id, partition) are."""
+        directories = []
+        for directory, replicas in assignments.items():
+            topics: dict[bytes, assign_messages.TopicData] = {}
+            for topic_id, index in replicas:
+                topic = topics.setdefault(topic_id, assign_messages.TopicData(topic_id))
+                topic.partitions.append(assign_messages.PartitionData(index))
+            directories.append(assign_messages.DirectoryData(directory, list(topics.values())))
+        request = assign_messages.AssignReplicasToDirsRequest(
+            self._config.node_id, self.broker_epoch, directories
+        )
+        with _unless_unregistered():
+            await self._metadata.submit(
+                lambda image: assign_replicas(image, self._settings, request)
+            )
 
     async def _heartbeat(
         self, *, want_fence: bool, offline: Sequence[bytes] = ()
@@ -124,3 +145,13 @@ class Registration:
             )
 
         return await self._metadata.submit(decide)
+
+
+@contextmanager
+def _unless_unregistered() -> Iterator[None]:
+    """The broker was unregistered in the meantime: there is nobody whose directories these are."""
+    try:
+        yield
+    except KafkaError as error:
+        if error.code is not ErrorCode.STALE_BROKER_EPOCH:
+            raise

@@ -228,7 +228,8 @@ def test_new_partitions_go_where_the_fewest_are() -> None:
     for at in range(4):
         w.open("t", at)
     assert len(w.directory.partitions) == len(second.partitions) == 2
-    w.manager.create("u", 0, w.config, TOPIC_ID, ignore, cordoned=frozenset({"/logs"}))
+    w.manager.cordoned = frozenset({"/logs"})
+    w.manager.create("u", 0, w.config, TOPIC_ID, ignore)
     assert w.manager.homes["u", 0] is second
     w.manager.failed(second, OSError(errno.EIO, "gone"))
     w.settle()
@@ -477,7 +478,7 @@ def test_partitions_made_together_survive_a_power_cut_and_are_opened_without_a_l
     disk = SimDisk()
     w = World(disk)
     topic_id = bytes(range(16))
-    w.manager.prepare([(("many", n), topic_id) for n in range(20)])
+    w.manager.prepare([(("many", n), topic_id, None) for n in range(20)])
     early: list[Log | None] = []
     w.manager.open("many", 3, w.config, lambda log, _: early.append(log))
     assert early == [], "it waits until the directories are made"
