@@ -10,7 +10,6 @@ from typing import Final
 
 UNSEEN: Final[frozenset[str]] = frozenset(
     {
-        "log.dirs",
         "log.flush.interval.messages",
         "log.flush.interval.ms",
         "log.flush.scheduler.interval.ms",
