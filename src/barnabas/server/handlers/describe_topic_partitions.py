@@ -1,8 +1,8 @@
 """DescribeTopicPartitions (key 75), version 0; broker listeners (KIP-966). Paged by a cursor.
 
 Per topic: UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION, TOPIC_AUTHORIZATION_FAILED,
-INVALID_REQUEST (cursor outside the topics asked for, or negative); per partition
-LEADER_NOT_AVAILABLE, LISTENER_NOT_FOUND.
+INVALID_REQUEST (cursor outside the topics asked for, or negative). No error per partition: one whose
+leader cannot be reached has leader -1.
 """
 
 from __future__ import annotations
@@ -111,14 +111,14 @@ def _partition(
     broker: Broker, request: Request, topic: Topic, number: int
 ) -> DescribeTopicPartitionsResponsePartition:
     partition = topic.partitions[number]
-    code, leader = leader_or_error(
+    _, leader = leader_or_error(
         broker.image.cluster,
         partition,
         request.connection.listener_name,
         ErrorCode.LISTENER_NOT_FOUND,
     )
     return DescribeTopicPartitionsResponsePartition(
-        code,
+        ErrorCode.NONE,
         number,
         leader,
         partition.leader_epoch,
