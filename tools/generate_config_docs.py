@@ -50,6 +50,8 @@ def limits(key: ConfigKey) -> str:
             return "id@host:port,…"
         case ("bootstrap-servers",):
             return "host:port,…"
+        case ("listen-address",):
+            return "host:port, :port, or empty"
         case ("offset-reset",):
             return "latest, earliest, by_duration:…"
         case _:

@@ -9,7 +9,7 @@ Units: times are milliseconds (int), sizes are bytes, paths are absolute `str`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias, TypeVar
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 T = TypeVar("T")
@@ -65,6 +65,10 @@ class Executor(Protocol):
 
     async def run(self, job: Callable[[], T]) -> T:
         """Run `job` off the loop and return its result or raise its error."""
+
+    @property
+    def unfinished(self) -> int:
+        """Jobs that were submitted and are not done: in the queue or running."""
 
 
 class File(Protocol):
@@ -220,6 +224,33 @@ class Network(Protocol):
         """Open a connection; returns after `connection_made`. Raises `OSError` when refused."""
 
 
+class Usage(NamedTuple):
+    """What the operating system counts for this process; -1 where it does not tell."""
+
+    cpu_ns: int
+    """Of all threads, since the start."""
+    resident_bytes: int
+    virtual_bytes: int
+    open_files: int
+    max_files: int
+    threads: int
+    started_ms: int
+    """Since the epoch."""
+    read_bytes: int
+    """From and to the disk, since the start."""
+    written_bytes: int
+
+
+class Machine(Protocol):
+    """What this process takes of its machine."""
+
+    def usage(self) -> Usage:
+        """All that is known. May block for a moment."""
+
+    def loop_cpu_ns(self) -> int:
+        """Processor time of the event loop's thread. Call from there."""
+
+
 class Ports(Protocol):
     """All doors of one node."""
 
@@ -233,3 +264,5 @@ class Ports(Protocol):
     def disk(self) -> Disk: ...
     @property
     def network(self) -> Network: ...
+    @property
+    def machine(self) -> Machine: ...

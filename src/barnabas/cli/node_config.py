@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from barnabas.cli.options import DEFAULT_PORT, format_address, parse_address
 from barnabas.config.broker import default_properties
+from barnabas.config.own import METRICS_LISTENER
 
 DEFAULT_HOST = "localhost"
 DEFAULT_DATA = "./data"
@@ -20,6 +21,7 @@ class StartOptions(NamedTuple):
     host: str | None
     port: int | None
     advertise: str | None
+    metrics_port: int | None
     overrides: Mapping[str, str]
 
 
@@ -44,6 +46,9 @@ def node_properties(
         name = _client_listener(properties)
         host, port = parse_address(options.advertise)
         properties["advertised.listeners"] = f"{name}://{format_address(host, port)}"
+    if options.metrics_port is not None:
+        host = DEFAULT_HOST if options.host is None else options.host
+        properties[METRICS_LISTENER] = f"{_literal(host)}:{options.metrics_port}"
     properties.update(options.overrides)
     return properties
 

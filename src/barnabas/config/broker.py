@@ -9,7 +9,7 @@ from . import definitions, dynamic, own
 from .checks import problems, start_problems
 from .endpoints import Endpoint, parse_endpoints, protocol_map
 from .keys import ConfigKey
-from .values import ConfigError, Value, default, read, voter
+from .values import ConfigError, Value, default, listen_address, read, voter
 
 _REQUIRED = tuple(key.name for key in definitions.BROKER.values() if key.required)
 _MINUTE_MS = 60_000
@@ -240,6 +240,12 @@ class BrokerConfig:
     def validation(self) -> str:
         """`barnabas.validation`: "header" or "full"."""
         return self.get_str(own.VALIDATION)
+
+    @property
+    def metrics_listener(self) -> tuple[str, int] | None:
+        """`barnabas.metrics.listener` as host (empty: every address) and port; None when unset."""
+        text = self.get_str(own.METRICS_LISTENER)
+        return listen_address(text) if text else None
 
     @property
     def slow_request_ms(self) -> int:

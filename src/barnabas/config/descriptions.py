@@ -12,6 +12,7 @@ BROKER: Final[Mapping[str, str]] = {
     "advertised.listeners": "The addresses that clients are told; the listeners' own where it is unset.",
     "auto.create.topics.enable": "Whether a client's look at a topic that is not there creates it.",
     "barnabas.ack.mode": "What an acknowledgement promises: synced to the disk, or in the page cache.",
+    "barnabas.metrics.listener": "The address of the HTTP port for metrics and health; empty: none.",
     "barnabas.slow.request.ms": "Requests that take longer are told in the log; -1: none is.",
     "barnabas.validation": "How much of a produced batch is checked: its header, or every record.",
     "broker.id": "The older name of node.id.",

@@ -22,7 +22,7 @@ Valid: TypeAlias = tuple[object, ...] | None
   once
 * `("in", entries)`, `("in-any-case", entries)`
 * `("non-null",)`, `("non-empty",)`, `("gzip-level",)`, `("throttled-replicas",)`, `("voters",)`,
-  `("bootstrap-servers",)`, `("offset-reset",)`
+  `("bootstrap-servers",)`, `("offset-reset",)`, `("listen-address",)`
 """
 
 

@@ -208,6 +208,8 @@ def _check_named(rule: str, value: Value) -> str | None:
         case "bootstrap-servers":
             bad = [e for e in cast("tuple[str, ...]", value) if host_port(e) is None]
             return f"{bad[0] or 'an empty entry'} is not host:port" if bad else None
+        case "listen-address":
+            return _check_listen_address(cast(str, value))
         case "offset-reset":
             return _check_offset_reset(cast(str, value))
         case _:
@@ -228,6 +230,18 @@ def _check_voters(entries: tuple[str, ...]) -> str | None:
     except ConfigError as error:
         return str(error)
     return None
+
+
+def _check_listen_address(text: str) -> str | None:
+    if not text or listen_address(text) is not None:
+        return None
+    return "it must be host:port, :port for every address, or empty"
+
+
+def listen_address(text: str) -> tuple[str, int] | None:
+    """Host and port to listen on, of `host:port`; an empty host is every address of the machine."""
+    found = host_port(text)
+    return found if found is not None and "://" not in text and found[1] < 1 << 16 else None
 
 
 def _check_offset_reset(strategy: str) -> str | None:

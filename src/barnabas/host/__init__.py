@@ -12,6 +12,7 @@ from barnabas.host.clock import HostClock
 from barnabas.host.disk import HostDisk
 from barnabas.host.executor import HostExecutor
 from barnabas.host.loop import new_event_loop, run
+from barnabas.host.machine import HostMachine
 from barnabas.host.network import HostNetwork
 from barnabas.host.random_ import HostRandom
 
@@ -27,6 +28,7 @@ class HostPorts:
     executor: HostExecutor
     disk: HostDisk
     network: HostNetwork
+    machine: HostMachine
 
     def close(self) -> None:
         """Wait for queued jobs and end the threads; idempotent. Locks and files stay open."""
@@ -45,4 +47,5 @@ def open_ports(loop: asyncio.AbstractEventLoop, *, disk_threads: int = 4) -> Hos
         executor=HostExecutor(loop, disk_threads),
         disk=HostDisk(sync_threads=disk_threads),
         network=HostNetwork(loop),
+        machine=HostMachine(),
     )

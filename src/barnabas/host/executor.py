@@ -72,6 +72,11 @@ class HostExecutor:
         self.submit(job, done)
         return await future
 
+    @property
+    def unfinished(self) -> int:
+        """Jobs in the queue or running; `_idle` is what the threads could take more."""
+        return len(self._threads) - self._idle
+
     def close(self) -> None:
         """Let queued jobs finish, then end the threads. Their `done` calls may not run any more."""
         self._max_threads = 0

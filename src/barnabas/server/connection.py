@@ -44,7 +44,6 @@ class Connection:
     """The receiving side of a client socket (`ports.StreamProtocol`)."""
 
     __slots__ = (
-        "_backlog",
         "_backlog_bytes",
         "_blocked_tick",
         "_closed",
@@ -56,7 +55,6 @@ class Connection:
         "_memory",
         "_out",
         "_paused",
-        "_pending",
         "_pending_bytes",
         "_pending_other",
         "_scratch",
@@ -65,11 +63,13 @@ class Connection:
         "_unsent",
         "_write_blocked",
         "active_tick",
+        "backlog",
         "client_id",
         "header_tail",
         "local",
         "parked",
         "peer",
+        "pending",
         "principal",
         "produce_targets",
     )
@@ -86,10 +86,10 @@ class Connection:
         #: What was answered since the last flush.
         self._done: list[Request] = []
         self._flush_scheduled = False
-        self._pending: deque[Request] = deque()
+        self.pending: deque[Request] = deque()
         self._pending_bytes = 0
         self._pending_other = False
-        self._backlog: deque[tuple[bytearray, int]] = deque()
+        self.backlog: deque[tuple[bytearray, int]] = deque()
         self._backlog_bytes = 0
         self._paused = False
         self._write_blocked = False
@@ -128,14 +128,14 @@ class Connection:
         self._done.clear()
         if not self._left:
             self._release_frames()
-            self._pending.clear()
+            self.pending.clear()
             if self.parked is not None:
                 self.parked.abandon()
         self._context.lost(self)
 
     def _leave(self) -> None:
         """The client is gone: what it sent (acks=0, maybe) is carried out, and not answered."""
-        if self._backlog and not self._closed:
+        if self.backlog and not self._closed:
             self._left = True
             if self.parked is not None:
                 self.parked.hurry()
@@ -228,7 +228,7 @@ class Connection:
         self._frame_done()
         self._memory.used -= self._backlog_bytes
         self._backlog_bytes = 0
-        self._backlog.clear()
+        self.backlog.clear()
 
     def _continue(self, frame: StartedFrame, nbytes: int) -> None:
         """More of a started frame arrived."""
@@ -262,11 +262,11 @@ class Connection:
     # -- requests --------------------------------------------------------------------------------
 
     def _receive(self, frame: bytearray) -> None:
-        pending = self._pending
-        if self._backlog or (
+        pending = self.pending
+        if self.backlog or (
             pending and (self._pending_other or frame[4] or frame[5] or self._pending_full())
         ):
-            self._backlog.append((frame, self._context.now_ns()))
+            self.backlog.append((frame, self._context.now_ns()))
             self._backlog_bytes += len(frame)
             self._memory.used += len(frame)
             self.update_reading()
@@ -274,7 +274,7 @@ class Connection:
         self._start(frame, None)
 
     def _pending_full(self) -> bool:
-        return len(self._pending) >= PENDING_REQUESTS or self._pending_bytes >= PENDING_BYTES
+        return len(self.pending) >= PENDING_REQUESTS or self._pending_bytes >= PENDING_BYTES
 
     def _start(self, frame: bytearray, arrived_ns: int | None) -> None:
         api_key, api_version, correlation_id = _PREFIX.unpack_from(frame, 4)
@@ -307,7 +307,7 @@ class Connection:
             return
         if payload is None:
             self._done.append(request)
-        elif self._pending:
+        elif self.pending:
             request.payload = payload
             request.settled = True
             self._park(request)
@@ -318,14 +318,14 @@ class Connection:
     def _park(self, request: Request) -> None:
         """Keep the request's place in the order of answers."""
         if not self._closed or self._left:
-            self._pending.append(request)
+            self.pending.append(request)
             self._pending_bytes += len(request.frame)
             if request.api_key != PRODUCE or request.exclusive:
                 self._pending_other = True
 
     def settled(self, request: Request) -> None:
         """An answer of a parked request is there: send what is next in order."""
-        pending = self._pending
+        pending = self.pending
         if not pending or (self._closed and not self._left):
             return
         request.answered_ns = now_ns = self._context.now_ns()
@@ -343,15 +343,15 @@ class Connection:
             self._pending_other = False
         self.active_tick = self._context.tick
         self._schedule_flush()
-        if self._backlog:
+        if self.backlog:
             self._drain_backlog()
             self.update_reading()
 
     def _drain_backlog(self) -> None:
-        backlog = self._backlog
+        backlog = self.backlog
         while backlog and (self._left or not (self._closed or self._write_blocked)):
             frame, arrived_ns = backlog[0]
-            if self._pending and (
+            if self.pending and (
                 self._pending_other or frame[4] or frame[5] or self._pending_full()
             ):
                 return
@@ -416,7 +416,7 @@ class Connection:
             self._write_blocked
             or (self._frame is not None and self._frame.starved)
             or self._backlog_bytes > (0 if self._memory.tight else BACKLOG_BYTES)
-            or len(self._backlog) > BACKLOG_FRAMES
+            or len(self.backlog) > BACKLOG_FRAMES
         )
         if stop != self._paused:
             self._paused = stop
@@ -466,7 +466,7 @@ class Connection:
     @property
     def busy(self) -> bool:
         """Whether requests are unanswered."""
-        return bool(self._pending or self._backlog)
+        return bool(self.pending or self.backlog)
 
     @property
     def hinders(self) -> str | None:

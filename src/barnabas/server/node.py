@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from barnabas.config import support
 from barnabas.config.broker import BrokerConfig
@@ -35,12 +36,17 @@ from barnabas.server.directories import (
     previous_epoch,
 )
 from barnabas.server.dispatch import build_table, unsupported_api_versions
+from barnabas.server.health import Stage
 from barnabas.server.hosting import Hosting
 from barnabas.server.limits import SWEEP_INTERVAL_MS
 from barnabas.server.listener import ListenerContext
+from barnabas.server.loop_watch import LoopWatch
 from barnabas.server.partitions import HostedPartition
 from barnabas.server.placements import Placements
 from barnabas.server.registration import Registration
+
+if TYPE_CHECKING:
+    from barnabas.server.monitor import Monitor
 
 log = logging.getLogger("barnabas.server")
 
@@ -75,8 +81,15 @@ class Node:
         self._maintenance: LogMaintenance | None = None
         self._metadata: MetadataLog | None = None
         self._broker: Broker | None = None
+        self._manager: LogManager
+        self._registration: Registration
         self._sweeper: Timer | None = None
         self._stopping = False
+        self._monitor: Monitor | None = None
+        #: Where metrics and health are asked for, once that port is open.
+        self.monitor_address: tuple[str, int] | None = None
+        self.stage = Stage.STARTING
+        self.watch = LoopWatch(ports.clock.monotonic_ns, ports.machine.loop_cpu_ns)
         #: Set when the node cannot go on (its metadata directory failed); says why.
         self.failed: asyncio.Future[str] | None = None
 
@@ -100,6 +113,38 @@ class Node:
             raise RuntimeError("the node is not started")
         return self._broker
 
+    # What the monitor looks at: there from before the first file is read.
+
+    @property
+    def serves(self) -> bool:
+        """Whether there are services behind listeners."""
+        return self._broker is not None
+
+    @property
+    def listeners(self) -> list[ListenerContext]:
+        """The open listeners, those of the controller included."""
+        return self._listeners
+
+    @property
+    def metadata(self) -> MetadataLog | None:
+        """The metadata log, once it is read."""
+        return self._metadata if self._broker is not None else None
+
+    @property
+    def manager(self) -> LogManager | None:
+        """The logs."""
+        return self._manager if self._maintenance is not None else None
+
+    @property
+    def log_directories(self) -> list[LogDirectory]:
+        """The directories of log.dirs."""
+        return [] if self._directories is None else self._directories.logs
+
+    @property
+    def broker_epoch(self) -> int:
+        """Epoch of this process' registration, -1 before."""
+        return self._registration.broker_epoch if self._broker is not None else -1
+
     # -- start -----------------------------------------------------------------------------------
 
     async def start(self) -> None:
@@ -110,6 +155,7 @@ class Node:
         """
         ports, config = self._ports, self.config
         self.failed = asyncio.get_running_loop().create_future()
+        await self._open_monitor()
         self._directories = await ports.executor.run(
             lambda: open_directories(config, ports.disk, ports.clock, ports.random)
         )
@@ -162,7 +208,17 @@ class Node:
         for context in self._listeners:
             context.serve()
         maintenance.start()
+        self.stage = Stage.RUNNING
         self._sweep()
+
+    async def _open_monitor(self) -> None:
+        address = self.config.metrics_listener
+        if address is None:
+            return
+        from barnabas.server.monitor import Monitor
+
+        self._monitor = Monitor(self, self._ports)
+        self.monitor_address = await self._monitor.listen(*address)
 
     async def _sort_out(self, placements: Placements) -> None:
         """Directories that are new, missing or failed. Raises `BadDirectory` when none is left."""
@@ -309,6 +365,7 @@ class Node:
 
     def _sweep(self) -> None:
         broker = self.broker
+        self.watch.swept(SWEEP_INTERVAL_MS)
         now_ms = self._ports.clock.monotonic_ms()
         broker.coarse_ms = now_ms + SWEEP_INTERVAL_MS
         broker.partitions.expire(now_ms)
@@ -354,6 +411,7 @@ class Node:
         if self._stopping:
             return
         self._stopping = True
+        self.stage = Stage.STOPPING
         if self._sweeper is not None:
             self._sweeper.cancel()
         for context in self._listeners:
@@ -365,6 +423,8 @@ class Node:
         if self._maintenance is not None and self._directories is not None:
             await self._close_logs(self._maintenance)
             self._directories.unlock()
+        if self._monitor is not None:
+            self._monitor.close()
 
     @staticmethod
     def _started(metadata: MetadataLog) -> bool:
@@ -373,8 +433,7 @@ class Node:
     async def _close_logs(self, maintenance: LogMaintenance) -> None:
         closed = asyncio.get_running_loop().create_future()
         done: Callable[[], None] = lambda: closed.set_result(None)  # noqa: E731
-        epoch = self._registration.broker_epoch if hasattr(self, "_registration") else -1
-        maintenance.stop(epoch, done)
+        maintenance.stop(self.broker_epoch, done)
         await closed
 
 

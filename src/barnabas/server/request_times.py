@@ -115,6 +115,7 @@ class RequestRecorder:
 
     def sweep(self) -> None:
         """The node sweeps: now and then allow new lines, and say how many were kept back."""
+        self._details = log.isEnabledFor(logging.DEBUG)  # which may change while the node runs
         self._sweeps += 1
         if self._sweeps < SLOW_SWEEPS:
             return

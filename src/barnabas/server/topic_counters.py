@@ -63,5 +63,5 @@ class TopicTable:
             self.gone.add(counters)
 
     def items(self) -> list[tuple[str, TopicCounters]]:
-        """Topics and their counters, by name."""
-        return sorted(self._topics.items())
+        """Topics and their counters."""
+        return list(self._topics.items())

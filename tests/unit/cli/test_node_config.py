@@ -22,9 +22,10 @@ def options(
     host: str | None = None,
     port: int | None = None,
     advertise: str | None = None,
+    metrics_port: int | None = None,
     **overrides: str,
 ) -> StartOptions:
-    return StartOptions(data, host, port, advertise, overrides)
+    return StartOptions(data, host, port, advertise, metrics_port, overrides)
 
 
 def test_without_a_file_a_node_is_broker_and_controller_on_loopback() -> None:
@@ -83,3 +84,14 @@ def test_advertise_names_the_client_listener() -> None:
 def test_overrides_win_over_everything() -> None:
     properties = node_properties(FILE, options(port=5, listeners="X://:1"), "/here")
     assert properties["listeners"] == "X://:1"
+
+
+def test_metrics_are_offered_where_clients_are() -> None:
+    def listener(**asked: str | int) -> tuple[str, int] | None:
+        made = options(host=asked.get("host"), metrics_port=9404)  # type: ignore[arg-type]
+        return BrokerConfig.from_properties(node_properties(None, made, "/d")).metrics_listener
+
+    assert listener() == ("localhost", 9404)
+    assert listener(host="0.0.0.0") == ("", 9404)
+    assert listener(host="::1") == ("::1", 9404)
+    assert BrokerConfig.from_properties(FILE).metrics_listener is None

@@ -82,6 +82,11 @@ class FakeExecutor:
         """Run it now."""
         return job()
 
+    @property
+    def unfinished(self) -> int:
+        """How many wait."""
+        return len(self.jobs)
+
 
 class FakeRandom:
     """`ports.Random`, seeded."""

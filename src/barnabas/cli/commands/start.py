@@ -36,6 +36,7 @@ log = logging.getLogger("barnabas.cli")
         "barnabas start --config server.properties",
         "barnabas start --host 0.0.0.0 --advertise broker.example.com:9092",
         "barnabas start --override barnabas.ack.mode=page-cache --override num.partitions=6",
+        "barnabas start --metrics-port 9404   # http://localhost:9404/metrics",
         "barnabas start --port 0 --data $(mktemp -d)   # any free port, printed",
     ),
 )
@@ -48,6 +49,11 @@ log = logging.getLogger("barnabas.cli")
 @click.option("--host", help="Listen there. Default: localhost only.")
 @click.option("--port", type=click.IntRange(0, 65_535), help=f"Default: {DEFAULT_PORT}; 0: any.")
 @click.option("--advertise", metavar="HOST:PORT", help="What clients are told to connect to.")
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65_535),
+    help="Serve /metrics, /livez and /readyz there. Default: nowhere; 0: any port.",
+)
 @click.option(
     "--override", "overrides", multiple=True, metavar="KEY=VALUE", help="Any config. Repeatable."
 )
@@ -64,6 +70,7 @@ def command(
     host: str | None,
     port: int | None,
     advertise: str | None,
+    metrics_port: int | None,
     overrides: tuple[str, ...],
     log_format: str,
     log_level: str,
@@ -79,6 +86,7 @@ def command(
         host=host,
         port=port,
         advertise=advertise,
+        metrics_port=metrics_port,
         overrides=parse_pairs(overrides, "--override"),
     )
     file = None if config is None else _load(config)
@@ -179,6 +187,8 @@ def _cannot_start(error: Exception, config: BrokerConfig) -> Exception:
         )
     if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL):
         addresses = ", ".join(str(endpoint) for endpoint in config.listeners)
+        if config.metrics_listener is not None:
+            addresses += f", metrics on {format_address(*config.metrics_listener)}"
         return Failure(
             f"Cannot listen on {addresses}: {error.strerror}.",
             Exit.CANNOT_START,
@@ -209,15 +219,20 @@ def _screen(node: Node, config: BrokerConfig, log_format: str) -> str:
             "node_id": config.node_id,
             "ack_mode": config.ack_mode,
         }
+        if node.monitor_address is not None:
+            facts["metrics"] = format_address(*node.monitor_address)
         return json.dumps(facts)
     near = "localhost" if host in ("::", "0.0.0.0") else host
     at = "" if port == DEFAULT_PORT else f" -b {format_address(near, port)}"
     promise = _PROMISES[config.ack_mode]
+    monitor = ""
+    if node.monitor_address is not None:
+        monitor = f"\n  metrics     http://{format_address(*node.monitor_address)}/metrics"
     return f"""\
 {click.style(f"Barnabas {__version__}", bold=True)} listens on {click.style(address, bold=True)}
   data        {directories}
   cluster id  {node.cluster_id}
-  acks        {config.ack_mode}: {promise}
+  acks        {config.ack_mode}: {promise}{monitor}
 
 Next:
   barnabas topics create orders{at}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, TypeVar
 
+from barnabas.ports import Usage
 from barnabas.testing.sim.disk import SimDisk
 from barnabas.testing.sim.disk_model import DiskModel
 from barnabas.testing.sim.guard import EPOCH_US
@@ -100,6 +101,11 @@ class SimExecutor:
         self.submit(job, done)
         return await future  # type: ignore[no-any-return]
 
+    @property
+    def unfinished(self) -> int:
+        """Jobs in the queue or running."""
+        return len(self._queue) + self._busy
+
     def _start_jobs(self) -> None:
         while self._queue and self._busy < EXECUTOR_THREADS:
             self._busy += 1
@@ -132,6 +138,18 @@ class SimExecutor:
         return self._fabric.between(self._fabric.plan.executor_delay_us)
 
 
+class SimMachine:
+    """`ports.Machine`: of the process that simulates there is nothing to tell."""
+
+    def usage(self) -> Usage:
+        """Nothing is known."""
+        return Usage(*[-1] * len(Usage._fields))
+
+    def loop_cpu_ns(self) -> int:
+        """Code takes no virtual time."""
+        return 0
+
+
 @dataclass(frozen=True, slots=True)
 class SimPorts:
     """`ports.Ports` of one life of one host."""
@@ -141,6 +159,7 @@ class SimPorts:
     executor: SimExecutor
     disk: SimDisk
     network: SimNetwork
+    machine: SimMachine
 
 
 class SimHost:
@@ -243,4 +262,5 @@ class SimHost:
             executor=SimExecutor(self._loop, self._fabric, self.disk),
             disk=self.disk,
             network=self.network,
+            machine=SimMachine(),
         )
