@@ -17,6 +17,7 @@ WORKS: Final = frozenset(
         "compression.zstd.level",
         "connections.max.idle.ms",
         "controller.listener.names",
+        "default.replication.factor",
         "delete.topic.enable",
         "fetch.max.bytes",
         "inter.broker.listener.name",

@@ -1,7 +1,8 @@
 """One config at each of the places where it can be set, and what is seen of it there.
 
 A topic config that works is seen three times: set on the topic, set in the node's file by the
-broker config behind it, and set for all brokers while the node runs and the topic is in use.
+broker config behind it, and set while the node runs and the topic is in use, for all brokers and
+for this one.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from tests.unit.server.calm import Session, calm
 
 Seen = TypeVar("Seen")
 TOPIC_RESOURCE, BROKER_RESOURCE = 2, 4
+RUN_TIME = {"all brokers": "", "this broker": "1"}
+"""Levels at which a node's config changes while it runs, with the names of their resources."""
 
 
 async def alter_node(s: Session, changes: Mapping[str, str | None], *, broker: str = "") -> None:
@@ -65,14 +68,14 @@ def seen_at_every_level(
             own = {topic_config.replace(".", "_"): value} if level == "topic" else {}
             await s.create("t", 1, **fixed_topic, **own)
             await s.produce("t", s.batch(b"before"))
-            if level == "runtime":  # the log is open and works by the old value
-                await alter_node(s, {broker_config: value})
+            if level in RUN_TIME:  # the log is open and works by the old value
+                await alter_node(s, {broker_config: value}, broker=RUN_TIME[level])
             seen[level] = await observe(s)
 
         file = {broker_config: value} if level == "file" else {}
         calm(scenario, {**(node or {}), **file})
 
-    levels = ["topic", "file", *(["runtime"] if BROKER[broker_config].dynamic == "C" else [])]
+    levels = ["topic", "file", *(RUN_TIME if BROKER[broker_config].dynamic == "C" else ())]
     for level in ("default", *levels):
         run(level)
     changed = seen["topic"]
