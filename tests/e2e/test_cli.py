@@ -152,6 +152,53 @@ def test_broker_configs(sh: Shell) -> None:
     assert sh.fail("configs", "describe", "broker", "4711")[0] == Exit.NOT_FOUND
 
 
+def test_levels_of_loggers(sh: Shell) -> None:
+    [node] = sh.json("configs", "list", "broker-logger")
+
+    def level() -> str:
+        [entry] = sh.json("configs", "describe", "broker-logger", node, "barnabas.request")
+        assert entry["source"] == "DYNAMIC_BROKER_LOGGER_CONFIG"
+        return str(entry["value"])
+
+    before = level()
+    sh("configs", "alter", "broker-logger", node, "--set", "barnabas.request=FATAL")
+    assert level() == "FATAL"
+    assert b"barnabas.request" in sh("configs", "describe", "broker-logger", node)
+    sh("configs", "alter", "broker-logger", node, "--delete", "barnabas.request")
+    assert level() == before
+    refused = sh.fail("configs", "alter", "broker-logger", node, "--set", "barnabas.request=loud")
+    assert (refused[0], "INVALID_CONFIG" in refused[1]) == (Exit.FAILED, True)
+
+
+def test_subscriptions_and_groups(sh: Shell) -> None:
+    assert sh.fail("configs", "describe", "client-metrics", "all")[0] == Exit.NOT_FOUND
+    sh("configs", "alter", "client-metrics", "all", "--set", "interval.ms=1000")
+    assert sh.json("configs", "list", "client-metrics") == ["all"]
+    [entry] = sh.json("configs", "describe", "client-metrics", "--synonyms")
+    assert (entry["resource"], entry["name"], entry["value"]) == ("all", "interval.ms", "1000")
+    assert [each["value"] for each in entry["synonyms"]] == ["1000"]
+    sh("configs", "alter", "client-metrics", "all", "--delete", "interval.ms")
+    assert sh.json("configs", "list", "client-metrics") == []
+    session = "consumer.session.timeout.ms"
+    sh("configs", "alter", "group", "g", "--set", f"{session}=50000")
+    [entry] = sh.json("configs", "describe", "group", "g", session)
+    assert (entry["value"], entry["source"]) == ("50000", "DYNAMIC_GROUP_CONFIG")
+
+
+def test_configs_of_everything_of_a_kind(sh: Shell, topic: str) -> None:
+    sh("configs", "alter", "topic", topic, "--set", "flush.ms=77")
+    sh("configs", "alter", "broker", "default", "--set", "log.flush.interval.ms=88")
+    found = sh.json("configs", "describe", "topic", "--synonyms", "--documentation")
+    [entry] = [e for e in found if (e["resource"], e["name"]) == (topic, "flush.ms")]
+    assert [each["value"] for each in entry["synonyms"]][:2] == ["77", "88"]
+    assert entry["documentation"]
+    brokers = {(e["resource"], e["name"]) for e in sh.json("configs", "describe", "broker")}
+    assert ("default", "log.flush.interval.ms") in brokers
+    rows = sh("configs", "describe", "topic", "--synonyms").decode()
+    assert "DYNAMIC_TOPIC_CONFIG:flush.ms=77, DYNAMIC_DEFAULT_BROKER_CONFIG:log.flush" in rows
+    sh("configs", "alter", "broker", "default", "--delete", "log.flush.interval.ms")
+
+
 def test_the_cluster_describes_itself(sh: Shell) -> None:
     found = sh.json("cluster", "describe")
     assert len(found["cluster_id"]) == 22

@@ -42,6 +42,8 @@ from barnabas.wire.messages.incremental_alter_configs_request import (
 from barnabas.wire.messages.incremental_alter_configs_response import (
     IncrementalAlterConfigsResponse,
 )
+from barnabas.wire.messages.list_config_resources_request import ListConfigResourcesRequest
+from barnabas.wire.messages.list_config_resources_response import ListConfigResourcesResponse
 
 Failures = dict[str, KafkaError]
 """What failed, by name; empty when everything went well."""
@@ -92,6 +94,15 @@ class NewTopic:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigSynonym:
+    """One of the places that give a config its value; the first of an entry wins."""
+
+    name: str
+    value: str | None
+    source: ConfigSource
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigEntry:
     """One config of a resource. `value` is None when it is sensitive or unset."""
 
@@ -101,6 +112,7 @@ class ConfigEntry:
     read_only: bool
     sensitive: bool
     documentation: str | None
+    synonyms: tuple[ConfigSynonym, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +194,15 @@ class Admin:
             state for name, state in sorted(self._cluster.metadata.topics.items()) if name in found
         ]
 
+    async def config_resources(self, kind: ResourceType) -> list[str]:
+        """Names of the resources of a kind that have configs, sorted. Raises `KafkaError`."""
+        request = ListConfigResourcesRequest([kind])
+        response = await self._cluster.ask(request, ListConfigResourcesResponse)
+        if response.error_code != ErrorCode.NONE:
+            raise KafkaError(error_code(response.error_code))
+        found = [each for each in response.config_resources if each.resource_type == kind]
+        return sorted(each.resource_name for each in found)
+
     async def describe_configs(
         self,
         kind: ResourceType,
@@ -189,8 +210,10 @@ class Admin:
         keys: Sequence[str] | None = None,
         *,
         documentation: bool = False,
+        synonyms: bool = False,
     ) -> list[ConfigEntry]:
-        """The configs of a topic (by name) or a broker (by id; "" for the default of all).
+        """The configs of a resource by its name: a broker's or its loggers' by the id, "" for what
+        holds for all brokers.
 
         Raises `KafkaError`.
         """
@@ -203,6 +226,7 @@ class Admin:
                 )
             ],
             include_documentation=documentation,
+            include_synonyms=synonyms,
         )
         node = await self._node_of(kind, name)
         response = await self._cluster.ask(request, DescribeConfigsResponse, node=node)
@@ -269,13 +293,20 @@ def _creatable(topic: NewTopic) -> CreatableTopic:
     )
 
 
+def _source(number: int) -> ConfigSource:
+    known = number in ConfigSource.__members__.values()
+    return ConfigSource(number) if known else ConfigSource.UNKNOWN
+
+
 def _config_entry(entry: DescribeConfigsResourceResult) -> ConfigEntry:
-    known = entry.config_source in ConfigSource.__members__.values()
     return ConfigEntry(
         name=entry.name,
         value=entry.value,
-        source=ConfigSource(entry.config_source) if known else ConfigSource.UNKNOWN,
+        source=_source(entry.config_source),
         read_only=entry.read_only,
         sensitive=entry.is_sensitive,
         documentation=entry.documentation,
+        synonyms=tuple(
+            ConfigSynonym(each.name, each.value, _source(each.source)) for each in entry.synonyms
+        ),
     )
