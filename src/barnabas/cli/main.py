@@ -15,13 +15,16 @@ from barnabas.cli.options import examples
 
 _COMMANDS = {
     "start": ("barnabas.cli.commands.start", "Start a node."),
-    "topics": ("barnabas.cli.commands.topics", "Create, list, describe, alter, delete topics."),
+    "topics": (
+        "barnabas.cli.commands.topics",
+        "Create, list, describe, alter, purge, delete topics.",
+    ),
     "produce": ("barnabas.cli.commands.produce", "Send lines or JSON from stdin to a topic."),
     "consume": ("barnabas.cli.commands.consume", "Print a topic's records."),
     "configs": ("barnabas.cli.commands.configs", "Describe and alter configs."),
     "quotas": ("barnabas.cli.commands.quotas", "Limit what clients may use."),
     "cluster": ("barnabas.cli.commands.cluster", "Describe the cluster."),
-    "log": ("barnabas.cli.commands.log", "Look into the files of a data directory."),
+    "log": ("barnabas.cli.commands.log", "Log directories, and what is in their files."),
     "completion": ("barnabas.cli.commands.completion", "Print a completion script for a shell."),
     "version": ("barnabas.cli.commands.version", "Print the version."),
 }

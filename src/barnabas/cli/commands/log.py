@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 import click
 
+from barnabas.cli.commands.log_dirs import dirs
 from barnabas.cli.dump.files import UnknownFile, dump_file
 from barnabas.cli.dump.items import Damage, Item
 from barnabas.cli.exits import Exit, Failure
@@ -18,7 +19,10 @@ from barnabas.cli.output import note
 
 @click.group("log")
 def command() -> None:
-    """Look into the files of a data directory. Read only; safe beside a running node."""
+    """See where data is stored, and look into the files there. Read only."""
+
+
+command.add_command(dirs)
 
 
 @command.command(
@@ -45,8 +49,9 @@ def dump(paths: tuple[str, ...], records: bool | None, verify: bool, output: str
     """Print what is in FILE...: segments (batches, records), offset, time and transaction indexes,
     producer snapshots, checkpoints, metadata logs and snapshots, meta.properties, quorum-state.
 
-    A directory stands for its files. --verify checks frames, CRCs, offsets and epochs, every
-    record, and indexes against the log beside them; the exit code is 6 when something is wrong.
+    Safe beside a running node. A directory stands for its files. --verify checks frames, CRCs,
+    offsets and epochs, every record, and indexes against the log beside them; the exit code is 6
+    when something is wrong.
     """
     damaged = False
     for path in _files(paths):

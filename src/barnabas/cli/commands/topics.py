@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from barnabas.cli.changes import change_options, changes_from
+from barnabas.cli.commands.topic_records import producers, purge
 from barnabas.cli.exits import Exit, Failure
 from barnabas.cli.explain import explain
 from barnabas.cli.options import bootstrap_option, examples, output_option, parse_pairs
@@ -25,7 +26,11 @@ from barnabas.wire.errors import ErrorCode, KafkaError
 
 @click.group("topics")
 def command() -> None:
-    """Create, list, describe, alter and delete topics."""
+    """Create, list, describe, alter, purge and delete topics."""
+
+
+command.add_command(purge)
+command.add_command(producers)
 
 
 @command.command(
