@@ -8,7 +8,7 @@ Units: times are milliseconds (int), sizes are bytes, paths are absolute `str`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
@@ -69,6 +69,37 @@ class Executor(Protocol):
     @property
     def unfinished(self) -> int:
         """Jobs that were submitted and are not done: in the queue or running."""
+
+    def stream(
+        self,
+        job: Callable[[Bench], Iterator[T]],
+        item: Callable[[T], None],
+        done: Callable[[BaseException | None], None],
+        *,
+        bytes_per_second: float,
+    ) -> Callable[[], None]:
+        """Run a long `job`, on a machine in a process of its own: `item` hears on the loop of
+        each thing that it yields, `done` of its end.
+
+        `job` and all that it yields must be picklable, and its work may end anywhere without harm
+        (`WorkerLost`): when it is cancelled by the function returned, when this process ends, or
+        when the operating system ends the other one. `bytes_per_second` is what it may move.
+        """
+
+
+class WorkerLost(Exception):
+    """The process of a streamed job ended before the job did."""
+
+
+class Bench(Protocol):
+    """What a streamed job works with."""
+
+    @property
+    def disk(self) -> Disk:
+        """The file system of the node."""
+
+    def moved(self, nbytes: int) -> None:
+        """So much was read or written: waits when that was too fast."""
 
 
 class File(Protocol):

@@ -35,6 +35,8 @@ class LogConfig:
     compression_zstd_level: int = 3
     flush_messages: int = MAX_LONG
     flush_ms: int = MAX_LONG
+    min_cleanable_dirty_ratio: float = 0.5
+    min_compaction_lag_ms: int = 0
     max_compaction_lag_ms: int = MAX_LONG
     min_insync_replicas: int = 1
     delete_retention_ms: int = 86400000

@@ -77,10 +77,6 @@ def _several(value: Value) -> bool:
     return len(cast("tuple[str, ...]", value)) > 1
 
 
-def _compacts(value: Value) -> bool:
-    return "compact" in cast("tuple[str, ...]", value)
-
-
 _NO_LIMIT = 2**31 - 1
 _LIMIT = "this limit on connections is not built yet."
 _WHOLE_NODE_ONLY: Final = frozenset({"max.connections"})
@@ -126,10 +122,6 @@ _WARNED: Final[Mapping[str, _Rule]] = {
     "default.replication.factor": (
         lambda factor: cast(int, factor) > 1,
         "one node holds one replica; topics that are created automatically will fail.",
-    ),
-    "log.cleanup.policy": (
-        _compacts,
-        "compaction is not run yet; topics with this policy keep all their data.",
     ),
     "log.preallocate": (_is(True), "segments are not preallocated."),
     "transaction.two.phase.commit.enable": (_is(True), "transactions are not built yet."),

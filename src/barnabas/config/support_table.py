@@ -24,6 +24,18 @@ WORKS: Final = frozenset(
         "internal.metadata.log.segment.bytes",
         "listener.security.protocol.map",
         "listeners",
+        "log.cleaner.backoff.ms",
+        "log.cleaner.dedupe.buffer.size",
+        "log.cleaner.delete.retention.ms",
+        "log.cleaner.enable",
+        "log.cleaner.io.buffer.load.factor",
+        "log.cleaner.io.buffer.size",
+        "log.cleaner.io.max.bytes.per.second",
+        "log.cleaner.max.compaction.lag.ms",
+        "log.cleaner.min.cleanable.ratio",
+        "log.cleaner.min.compaction.lag.ms",
+        "log.cleaner.threads",
+        "log.cleanup.policy",
         "log.dir",
         "log.dirs",
         "log.flush.interval.messages",
@@ -86,8 +98,6 @@ _INTERNAL = "internal to Apache Kafka."
 
 # First match wins: an exact name, or a prefix that ends in a dot.
 _QUIET: Final = (
-    ("log.cleaner.enable", "compaction is not run yet."),
-    ("log.cleaner.", "compaction is not run yet."),
     ("log.local.retention.bytes", _TIERED),
     ("log.local.retention.ms", _TIERED),
     ("log.dir.failure.timeout.ms", _ALONE),
@@ -177,17 +187,12 @@ _PLUGIN: Final = (
 
 _TOPIC_ALONE = "of use only with more than one node."
 _TOPIC_TIERED = "tiered storage is not built yet."
-_TOPIC_COMPACTION = "compaction is not run yet."
 
 TOPIC: Final[Mapping[str, tuple[str, str]]] = {
-    "cleanup.policy": ("warns", "compact is taken, but compaction is not run yet."),
-    "delete.retention.ms": ("no effect", _TOPIC_COMPACTION),
     "follower.replication.throttled.replicas": ("no effect", _TOPIC_ALONE),
     "leader.replication.throttled.replicas": ("no effect", _TOPIC_ALONE),
     "local.retention.bytes": ("no effect", _TOPIC_TIERED),
     "local.retention.ms": ("no effect", _TOPIC_TIERED),
-    "min.cleanable.dirty.ratio": ("no effect", _TOPIC_COMPACTION),
-    "min.compaction.lag.ms": ("no effect", _TOPIC_COMPACTION),
     "min.insync.replicas": ("no effect", _ONE_REPLICA),
     "preallocate": ("no effect", "segments are not preallocated."),
     "remote.log.copy.disable": ("no effect", _TOPIC_TIERED),

@@ -161,6 +161,10 @@ def log_config(config: BrokerConfig, overrides: Mapping[str, str]) -> LogConfig:
         compression_zstd_level=number("compression.zstd.level"),
         flush_messages=number("flush.messages"),
         flush_ms=number("flush.ms"),
+        min_cleanable_dirty_ratio=cast(
+            float, effective(config, valid, "min.cleanable.dirty.ratio")
+        ),
+        min_compaction_lag_ms=number("min.compaction.lag.ms"),
         max_compaction_lag_ms=number("max.compaction.lag.ms"),
         min_insync_replicas=number("min.insync.replicas"),
         delete_retention_ms=number("delete.retention.ms"),

@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from barnabas.ports import Bench
+
+if TYPE_CHECKING:
+    from barnabas.host.workers import Workers
 
 T = TypeVar("T")
 _Job: TypeAlias = tuple[Callable[[], Any], Callable[[Any, BaseException | None], None]]
@@ -26,7 +31,16 @@ class HostExecutor:
     42 for `submit` one at a time.
     """
 
-    __slots__ = ("_finished", "_idle", "_jobs", "_loop", "_max_threads", "_threads", "_waking")
+    __slots__ = (
+        "_finished",
+        "_idle",
+        "_jobs",
+        "_loop",
+        "_max_threads",
+        "_threads",
+        "_waking",
+        "_workers",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, max_threads: int) -> None:
         if max_threads < 1:
@@ -38,6 +52,7 @@ class HostExecutor:
         self._threads: list[threading.Thread] = []
         self._idle = 0
         self._waking = False
+        self._workers: Workers | None = None
 
     def submit(
         self, job: Callable[[], T], done: Callable[[T | None, BaseException | None], None]
@@ -77,9 +92,34 @@ class HostExecutor:
         """Jobs in the queue or running; `_idle` is what the threads could take more."""
         return len(self._threads) - self._idle
 
+    def stream(
+        self,
+        job: Callable[[Bench], Iterator[T]],
+        item: Callable[[T], None],
+        done: Callable[[BaseException | None], None],
+        *,
+        bytes_per_second: float,
+    ) -> Callable[[], None]:
+        """Run `job` in a process of its own; see `ports.Executor`. Call from the loop.
+
+        Raises RuntimeError after `close`.
+        """
+        if self._max_threads == 0:
+            raise RuntimeError("executor is closed")
+        if self._workers is None:
+            from barnabas.host.workers import Workers  # most nodes never need it
+
+            self._workers = Workers(self._loop)
+        return self._workers.stream(job, item, done, bytes_per_second)
+
     def close(self) -> None:
-        """Let queued jobs finish, then end the threads. Their `done` calls may not run any more."""
+        """Let queued jobs finish, then end the threads. Their `done` calls may not run any more.
+
+        Streamed jobs are cut off.
+        """
         self._max_threads = 0
+        if self._workers is not None:
+            self._workers.close()
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:

@@ -54,6 +54,8 @@ class CheckpointWriter:
         """
         former, of_log = _SOURCES[name]
         offsets = {key: at for key, at in former(home).items() if key in home.partitions}
+        if of_log is None:
+            return offsets
         for key in home.partitions:
             log = self._manager.logs.get(key)
             if log is None:
@@ -67,8 +69,9 @@ class CheckpointWriter:
 
     def write_all(self, home: LogDirectory) -> None:
         """Write all of them for one directory, at the clean stop. Blocks. Raises `OSError`."""
-        for name in _SOURCES:
-            home.checkpoint(name, self.offsets(name, home))
+        for name, (_, of_log) in _SOURCES.items():
+            if of_log is not None:  # else it is written whenever it changes
+                home.checkpoint(name, self.offsets(name, home))
 
     def _begin(self, name: str, waiting: list[Done]) -> None:
         self._running.add(name)
@@ -112,10 +115,12 @@ def _log_start(log: Log) -> int | None:
 
 _SOURCES: dict[
     str,
-    tuple[Callable[[LogDirectory], dict[TopicPartition, int]], Callable[[Log], int | None]],
+    tuple[Callable[[LogDirectory], dict[TopicPartition, int]], Callable[[Log], int | None] | None],
 ] = {
     names.RECOVERY_POINTS: (lambda home: home.recovery_points, lambda log: log.recovery_point),
     names.LOG_STARTS: (lambda home: home.log_starts, _log_start),
     names.HIGH_WATERMARKS: (lambda home: home.high_watermarks, lambda log: log.high_watermark),
+    names.CLEANER_POINTS: (lambda home: home.cleaner_points, None),
 }
-"""By file name: what the file said at the start, and what an open log says now."""
+"""By file name: what the file said at the start, and what an open log says now. What cleanings
+say is kept with the directory."""

@@ -64,6 +64,7 @@ class LogDirectory:
         self.recovery_points: dict[TopicPartition, int] = {}
         self.log_starts: dict[TopicPartition, int] = {}
         self.high_watermarks: dict[TopicPartition, int] = {}
+        self.cleaner_points: dict[TopicPartition, int] = {}
         self._unlock: Callable[[], None] | None = None
         self._written: dict[str, bytes] = {}
 
@@ -100,12 +101,13 @@ class LogDirectory:
         """Scan for partitions, read checkpoints, note and delete the clean-shutdown marker.
 
         Raises `BadDirectory` for a directory that is no partition, `LogDamaged` for a broken high
-        watermark file (broken recovery points and log starts count as absent, as in Kafka).
+        watermark file (other broken ones count as absent, as in Kafka).
         """
         self._scan()
         self.recovery_points = self._offsets(names.RECOVERY_POINTS, strict=False)
         self.log_starts = self._offsets(names.LOG_STARTS, strict=False)
         self.high_watermarks = self._offsets(names.HIGH_WATERMARKS, strict=True)
+        self.cleaner_points = self._offsets(names.CLEANER_POINTS, strict=False)
         path = f"{self.path}/{names.CLEAN_SHUTDOWN}"
         data = read_file(self.disk, path, MAX_PROPERTIES_BYTES)
         self.clean = data is not None

@@ -24,7 +24,7 @@ class FilePool:
         self.limit = max(limit, MIN_LIMIT)
         self._files: dict[str, File] = {}  # in order of use
         self._pins: dict[str, int] = {}
-        self._doomed: dict[str, File] = {}  # dropped while pinned
+        self._doomed: dict[str, list[File]] = {}  # dropped while pinned
 
     def get(self, path: str, *, create: bool = False) -> File:
         """The open file of `path`, opened when needed. Raises `OSError`."""
@@ -52,8 +52,7 @@ class FilePool:
                 pins[path] = left
                 continue
             del pins[path]
-            doomed = self._doomed.pop(path, None)
-            if doomed is not None:
+            for doomed in self._doomed.pop(path, ()):
                 doomed.close()
 
     def drop(self, path: str) -> None:
@@ -62,14 +61,17 @@ class FilePool:
         if file is None:
             return
         if path in self._pins:
-            self._doomed[path] = file
+            self._doomed.setdefault(path, []).append(file)
         else:
             file.close()
 
     def close(self) -> None:
         """Close everything; the pool can be used again."""
-        for file in (*self._files.values(), *self._doomed.values()):
+        for file in self._files.values():
             file.close()
+        for files in self._doomed.values():
+            for file in files:
+                file.close()
         self._files.clear()
         self._doomed.clear()
         self._pins.clear()

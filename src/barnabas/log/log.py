@@ -84,6 +84,7 @@ class Log:
         "pool",
         "producers",
         "recovery_point",
+        "replaced",
         "segments",
         "settled_base",
         "snapshot_position",
@@ -134,6 +135,9 @@ class Log:
         self.snapshots: list[int] = []
         """Offsets of the `.snapshot` files, ascending."""
         self.marks: dict[int, Mark] = {}
+        self.replaced = 0
+        """Grows whenever files that a reader may have looked at make room for others, or change
+        their names: by compaction, or a cut."""
         self.offline: OSError | None = None
         self.blocked = False
         """A truncation is under way: nothing may be appended."""

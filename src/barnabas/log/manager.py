@@ -283,7 +283,8 @@ class LogManager:
         """Cut `log` off at `offset`, or with `full` restart it empty there. Until `done` it can
         neither be read nor appended to."""
         log.block()
-        home = self.homes[log.topic, log.partition]
+        key = (log.topic, log.partition)
+        home = self.homes[key]
 
         def flushed(error: StorageError | None) -> None:
             if error is not None:
@@ -304,6 +305,13 @@ class LogManager:
                 ended(None, error)
                 return
             log.recovery_point = min(log.recovery_point, end)
+            if home.cleaner_points.get(key, 0) > end:
+                home.cleaner_points[key] = end
+                self.checkpoints.write(names.CLEANER_POINTS, lowered)
+            else:
+                lowered()
+
+        def lowered() -> None:
             self.checkpoints.write(names.RECOVERY_POINTS, lambda: self.executor.submit(cut, ended))
 
         def cut() -> None:
@@ -409,11 +417,18 @@ class LogManager:
                     segment.forget(self.pool)
             self.executor.submit(rename, renamed)
 
+        def forget() -> None:
+            # A later partition of this name is all dirty, whatever a crash does.
+            if home.cleaner_points.pop(key, None) is None:
+                released()
+            else:
+                self.checkpoints.write(names.CLEANER_POINTS, released)
+
         if log is None:
-            released()
+            forget()
             return
         log.fail(OSError(f"{topic}-{partition} was deleted"))
-        self.writer.release(log, released)
+        self.writer.release(log, forget)
 
     def remove_later(self, home: LogDirectory, path: str, delay_ms: int) -> None:
         """Remove a `-delete` directory after `delay_ms`."""

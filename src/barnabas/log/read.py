@@ -68,6 +68,15 @@ class ColdRead:
 
     async def run(self, executor: Executor) -> ReadResult:
         """The result. Raises `OffsetOutOfRange`, `StorageError`, `LogDamaged`, `OSError`."""
+        while True:
+            replaced = self._log.replaced
+            result = await self._run(executor)
+            # Records of an old segment with the transaction index of a new one would not go
+            # together: compaction takes aborted records, and then their entries, away.
+            if self._log.replaced == replaced:
+                return result
+
+    async def _run(self, executor: Executor) -> ReadResult:
         log = self._log
         _check(log, self._offset)
         at = log.segment_index(self._offset)
@@ -75,7 +84,7 @@ class ColdRead:
             return _empty(log.bases[at], self._want_aborted)
         while True:
             view = _view(log, at, self._offset, self._upper)
-            paths = [view.segment.path + suffix for suffix in (names.LOG, names.OFFSET_INDEX)]
+            paths = [view.segment.file(suffix) for suffix in (names.LOG, names.OFFSET_INDEX)]
             result = await _pinned(log, paths, executor, partial(self._job, view))
             # The batch that held the offset may be in a later segment; the list may have changed.
             at = log.segment_index(view.segment.base_offset) + 1
@@ -170,8 +179,8 @@ class _AbortedSearch:
         self._offset = offset
         self._position = result.position + len(result.data)
         self._upper = log.bases[at + 1] if at + 1 < len(log.bases) else log.end_offset
-        paths = [s.path + names.TXN_INDEX for s in log.segments[at:] if s.has_txns]
-        self.paths = [self._segment.path + names.OFFSET_INDEX, *paths] if result.data else []
+        paths = [s.file(names.TXN_INDEX) for s in log.segments[at:] if s.has_txns]
+        self.paths = [self._segment.file(names.OFFSET_INDEX), *paths] if result.data else []
         self._pool = log.pool
         self._files = [log.pool.get(path) for path in self.paths] if paths else []
 
@@ -244,11 +253,12 @@ def _view(log: Log, at: int, offset: int, upper: int) -> _View:
     else:
         mark = log.marks.get(upper)
         view.end = mark[1] if mark is not None and mark[0] == base else -1
-    view.log = log.pool.get(segment.path + names.LOG)
+    # As `segment.file` says it, without the call: this is on the path of every fetch.
+    view.log = log.pool.get(segment.path + names.LOG + segment.mark)
     if view.start >= 0 and view.end >= 0:
         view.index = view.log  # not looked at
     else:
-        view.index = log.pool.get(segment.path + names.OFFSET_INDEX)
+        view.index = log.pool.get(segment.path + names.OFFSET_INDEX + segment.mark)
     return view
 
 

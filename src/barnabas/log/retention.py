@@ -117,7 +117,7 @@ def _due(log: Log, now_ms: int, high_watermark: int) -> int:
 def _expired(log: Log, segment: Segment, now_ms: int) -> bool:
     stamp = load_max_timestamp(segment, log.pool, pread_blocking)
     if stamp < 0:
-        stamp = log.disk.modified_ms(segment.path + names.LOG)
+        stamp = log.disk.modified_ms(segment.file(names.LOG))
     return now_ms - stamp > log.config.retention_ms
 
 

@@ -25,11 +25,12 @@ _OLD = Struct(">qiibbq")
 class Blocks:
     """A window over a file that only moves forward, so that most bytes are read once."""
 
-    __slots__ = ("_end", "_file", "_start", "view")
+    __slots__ = ("_block", "_end", "_file", "_start", "view")
 
-    def __init__(self, file: File, end: int) -> None:
+    def __init__(self, file: File, end: int, block: int = BLOCK) -> None:
         self._file = file
         self._end = end
+        self._block = block
         self.view = memoryview(b"")
         self._start = 0
 
@@ -38,7 +39,7 @@ class Blocks:
         (fewer at the end of the file)."""
         at = position - self._start
         if at < 0 or at + n > len(self.view):
-            size = min(max(BLOCK, n), self._end - position)
+            size = min(max(self._block, n), self._end - position)
             self.view = memoryview(self._file.pread(size, position))
             self._start, at = position, 0
         return at
@@ -59,6 +60,26 @@ def headers(file: File, position: int, end: int) -> Iterator[tuple[int, BatchHea
             return
         if blocks.view[at + 16] == MAGIC:
             yield position, read_header(blocks.view, at)
+        position += size
+
+
+def whole_batches(
+    file: File, position: int, end: int, block: int = BLOCK
+) -> Iterator[tuple[int, memoryview]]:
+    """(position, bytes) of each batch or old message from `position` up to `end`, unchecked.
+
+    `block`: bytes per read. Raises `LogDamaged` where none can begin, or one is cut off.
+    """
+    blocks = Blocks(file, end, block)
+    while position < end:
+        at = blocks.find(position, HEADER_SIZE)
+        size = _size_at(blocks.view, at)
+        if not size or size > MAX_BATCH or position + size > end:
+            raise LogDamaged(f"no batch at {position} of {file.path}")
+        at = blocks.find(position, size)
+        if at + size > len(blocks.view):
+            raise LogDamaged(f"{file.path} ends within the batch at {position}")
+        yield position, blocks.view[at : at + size]
         position += size
 
 

@@ -33,15 +33,18 @@ class Segment:
     """Files of one base offset. The sizes are those of the files, not of pending bytes.
 
     `size`, `offset_bytes`, `time_bytes`: bytes of `.log`, `.index` and `.timeindex` that hold data.
-    `has_txns`: whether there is a `.txnindex`. `max_timestamp` and `max_timestamp_offset`: the
+    `has_txns`: whether there is a `.txnindex`. `mark`: a suffix behind all its names, `.swap` while
+    it takes the place of others. `first_timestamp`, of its first batch, `max_timestamp` and `max_timestamp_offset`: the
     largest timestamp and the last offset of its batch, `UNKNOWN` until somebody asks.
     """
 
     __slots__ = (
         "base_offset",
         "created_ms",
+        "first_timestamp",
         "has_txns",
         "jitter_ms",
+        "mark",
         "max_timestamp",
         "max_timestamp_offset",
         "offset_bytes",
@@ -57,14 +60,20 @@ class Segment:
         self.offset_bytes = 0
         self.time_bytes = 0
         self.has_txns = False
+        self.mark = ""
+        self.first_timestamp = UNKNOWN
         self.max_timestamp = -1
         self.max_timestamp_offset = base_offset
         self.created_ms = 0
         self.jitter_ms = 0
 
+    def file(self, suffix: str) -> str:
+        """Path of its file of a kind, under the name that it has now."""
+        return self.path + suffix + self.mark
+
     def file_names(self) -> list[str]:
         """Paths of the files that a segment may have, `.log` first."""
-        return [self.path + suffix for suffix in names.SEGMENT_SUFFIXES]
+        return [self.file(suffix) for suffix in names.SEGMENT_SUFFIXES]
 
     def move_to(self, directory: str) -> None:
         """The partition directory got another name."""
@@ -74,9 +83,9 @@ class Segment:
         """Learn the sizes of a segment that was only listed so far. Cheap: no data is read."""
         if self.size != UNKNOWN:
             return
-        self.offset_bytes = whole(pool.get(self.path + names.OFFSET_INDEX).size(), 8)
-        self.time_bytes = whole(pool.get(self.path + names.TIME_INDEX, create=True).size(), 12)
-        self.size = pool.get(self.path + names.LOG).size()
+        self.offset_bytes = whole(pool.get(self.file(names.OFFSET_INDEX)).size(), 8)
+        self.time_bytes = whole(pool.get(self.file(names.TIME_INDEX), create=True).size(), 12)
+        self.size = pool.get(self.file(names.LOG)).size()
 
     def forget(self, pool: FilePool) -> None:
         """Close its files: it is about to be renamed or removed."""
@@ -159,8 +168,18 @@ def load_max_timestamp(segment: Segment, pool: FilePool, pread: Pread) -> int:
     """
     if segment.max_timestamp == UNKNOWN:
         segment.load_sizes(pool)
-        file = pool.get(segment.path + names.TIME_INDEX)
+        file = pool.get(segment.file(names.TIME_INDEX))
         stamp, offset = time_index.last(file, segment.time_bytes, segment.base_offset, pread)
         segment.max_timestamp_offset = offset
         segment.max_timestamp = stamp
     return segment.max_timestamp
+
+
+def load_first_timestamp(segment: Segment, pool: FilePool, pread: Pread) -> int:
+    """Timestamp of the first batch of a segment that is no longer written to, -1 for none."""
+    if segment.first_timestamp == UNKNOWN:
+        segment.load_sizes(pool)
+        file = pool.get(segment.file(names.LOG))
+        places = walk(file, 0, segment.size, pread)
+        segment.first_timestamp = next((place[4] for place in places), -1)
+    return segment.first_timestamp

@@ -10,7 +10,7 @@ from barnabas.log.errors import LogDamaged
 from barnabas.log.log import Log
 from barnabas.log.lookup import pread_blocking
 from barnabas.log.segment import UNKNOWN, Place, Segment, walk
-from barnabas.ports import Disk, File
+from barnabas.ports import Disk, Executor, File
 from barnabas.records.batch import HEADER_SIZE, MAGIC, read_header
 from barnabas.records.errors import CorruptRecord
 from barnabas.records.record import Record, read_records
@@ -29,6 +29,25 @@ class TimestampOffset(NamedTuple):
 
 
 Search = Callable[[], TimestampOffset | None]
+
+
+async def run_search(
+    log: Log, executor: Executor, make: Callable[[], Search]
+) -> TimestampOffset | None:
+    """Make a search and run it; once more when compaction replaced segments meanwhile.
+
+    Raises `OSError`.
+    """
+    while True:
+        replaced = log.replaced
+        try:
+            found = await executor.run(make())
+        except Exception:
+            if log.replaced == replaced:
+                raise
+        else:
+            if log.replaced == replaced:
+                return found
 
 
 def by_timestamp(log: Log, timestamp: int) -> Search:
@@ -68,10 +87,11 @@ def by_max_timestamp(log: Log) -> Search:
 class _View:
     """A segment as it was when the search began."""
 
-    __slots__ = ("base", "max_timestamp", "offset_bytes", "path", "size", "time_bytes")
+    __slots__ = ("base", "mark", "max_timestamp", "offset_bytes", "path", "size", "time_bytes")
 
     def __init__(self, segment: Segment) -> None:
         self.path = segment.path
+        self.mark = segment.mark
         self.base = segment.base_offset
         self.size = segment.size
         self.offset_bytes = segment.offset_bytes
@@ -82,7 +102,7 @@ class _View:
         """Largest timestamp; a segment no longer written to ends its time index with it."""
         if self.max_timestamp == UNKNOWN:
             self.max_timestamp = -1
-            for file in _opened(disk, self.path + names.TIME_INDEX):
+            for file in _opened(disk, self.path + names.TIME_INDEX + self.mark):
                 nbytes = file.size() // time_index.WIDTH * time_index.WIDTH
                 self.max_timestamp, _ = time_index.last(file, nbytes, self.base, pread_blocking)
         return self.max_timestamp
@@ -92,7 +112,7 @@ class _View:
         if self.largest(disk) < timestamp:
             return None
         position = self._position(disk, timestamp, start)
-        for log in _opened(disk, self.path + names.LOG):
+        for log in _opened(disk, self.path + names.LOG + self.mark):
             size = log.size() if self.size == UNKNOWN else self.size
             try:
                 for place in walk(log, position, size, pread_blocking):
@@ -107,10 +127,10 @@ class _View:
     def _position(self, disk: Disk, timestamp: int, start: int) -> int:
         """A position before which nothing qualifies."""
         offset = self.base
-        for file in _opened(disk, self.path + names.TIME_INDEX):
+        for file in _opened(disk, self.path + names.TIME_INDEX + self.mark):
             nbytes = file.size() // 12 * 12 if self.time_bytes == UNKNOWN else self.time_bytes
             _, offset = time_index.lookup(file, nbytes, self.base, timestamp, pread_blocking)
-        for file in _opened(disk, self.path + names.OFFSET_INDEX):
+        for file in _opened(disk, self.path + names.OFFSET_INDEX + self.mark):
             nbytes = file.size() // 8 * 8 if self.offset_bytes == UNKNOWN else self.offset_bytes
             target = max(offset, start)
             return offset_index.lookup(file, nbytes, self.base, target, pread_blocking)[1]

@@ -105,6 +105,7 @@ def restart_at(log: Log, offset: int) -> None:
 
 def _finish(log: Log, end: int) -> None:
     log.marks.clear()
+    log.replaced += 1
     log.latest_epoch = log.epochs.latest
     log.end_offset = log.written_offset = log.durable_offset = end
     log.recovery_point = min(log.recovery_point, end)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from barnabas.config import support
@@ -13,6 +14,7 @@ from barnabas.config.broker import BrokerConfig
 from barnabas.config.endpoints import Endpoint as ListenerConfig
 from barnabas.config.values import ConfigError
 from barnabas.log.checkpoints import TopicPartition
+from barnabas.log.cleaning.cleaner import LogCleaner
 from barnabas.log.directory import BadDirectory, LogDirectory
 from barnabas.log.files import DEFAULT_LIMIT
 from barnabas.log.maintenance import Intervals, LogMaintenance
@@ -26,6 +28,7 @@ from barnabas.replication.snapshotter import SnapshotSettings
 from barnabas.security.authorizer import AllowAll, Authorizer
 from barnabas.security.principal import ANONYMOUS
 from barnabas.server.broker import Broker
+from barnabas.server.compaction import follow_configs, make_cleaner
 from barnabas.server.config_schema import NodeConfigSchema
 from barnabas.server.connection_limits import ConnectionLimits
 from barnabas.server.directories import (
@@ -79,6 +82,7 @@ class Node:
         self._listeners: list[ListenerContext] = []
         self._directories: Directories | None = None
         self._maintenance: LogMaintenance | None = None
+        self._cleaner: LogCleaner | None = None
         self._metadata: MetadataLog | None = None
         self._broker: Broker | None = None
         self._manager: LogManager
@@ -209,6 +213,10 @@ class Node:
             context.serve()
         maintenance.start()
         self.stage = Stage.RUNNING
+        if config.get_bool("log.cleaner.enable"):
+            self._cleaner = make_cleaner(manager, lambda: hosting.config)
+            metadata.subscribe(partial(follow_configs, self._cleaner))
+            self._cleaner.start()
         self._sweep()
 
     async def _open_monitor(self) -> None:
@@ -431,6 +439,10 @@ class Node:
         return metadata.leader_id >= 0
 
     async def _close_logs(self, maintenance: LogMaintenance) -> None:
+        if self._cleaner is not None:
+            ended = asyncio.get_running_loop().create_future()
+            self._cleaner.stop(lambda: ended.set_result(None))
+            await ended
         closed = asyncio.get_running_loop().create_future()
         done: Callable[[], None] = lambda: closed.set_result(None)  # noqa: E731
         maintenance.stop(self.broker_epoch, done)

@@ -137,7 +137,6 @@ def test_what_is_not_built_stops_the_start(changes: dict[str, str], part: str) -
         ({"log.retention.hour": "1"}, "Did you mean log.retention.hours?"),
         ({"qwertz": "1"}, "qwertz is ignored: no config has this name."),
         ({"zookeeper.connect": "h:1"}, "removed in Apache Kafka 4.0"),
-        ({"log.cleanup.policy": "compact"}, "compaction is not run yet"),
         ({"default.replication.factor": "2"}, "created automatically will fail"),
         ({"broker.heartbeat.interval.ms": "8000"}, "broker.session.timeout.ms"),
     ],
@@ -158,7 +157,7 @@ def test_what_an_operator_should_know(changes: dict[str, str], warning: str) -> 
         {"metric.reporters": ""},
         {"ssl.keystore.location": "/keys"},
         {"group.min.session.timeout.ms": "1"},
-        {"log.cleaner.threads": "2"},
+        {"log.cleaner.threads": "2", "log.cleanup.policy": "compact,delete"},
         {"replica.selector.class": "org.apache.kafka.common.replica.RackAwareReplicaSelector"},
     ],
 )

@@ -41,7 +41,8 @@ def test_every_field_follows_its_config() -> None:
         "compression.type": "zstd", "compression.gzip.level": "2", "compression.lz4.level": "3",
         "compression.zstd.level": "4", "flush.messages": "21", "flush.ms": "22",
         "max.compaction.lag.ms": "23", "min.insync.replicas": "24", "delete.retention.ms": "25",
-        "barnabas.ack.mode": "page-cache",
+        "barnabas.ack.mode": "page-cache", "min.cleanable.dirty.ratio": "0.26",
+        "min.compaction.lag.ms": "22",
     }  # fmt: skip
     config = broker_config()
     validate_topic_configs(config, overrides)
@@ -53,6 +54,7 @@ def test_every_field_follows_its_config() -> None:
         compression_type="zstd", compression_gzip_level=2, compression_lz4_level=3,
         compression_zstd_level=4, flush_messages=21, flush_ms=22, max_compaction_lag_ms=23,
         min_insync_replicas=24, delete_retention_ms=25, ack_mode="page-cache",
+        min_cleanable_dirty_ratio=0.26, min_compaction_lag_ms=22,
     )  # fmt: skip
 
 

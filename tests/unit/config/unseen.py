@@ -21,6 +21,5 @@ UNSEEN: Final[frozenset[str]] = frozenset(
         "runtime:max.connections.per.ip",
         "topic:flush.messages",
         "topic:flush.ms",
-        "topic:max.compaction.lag.ms",
     }
 )

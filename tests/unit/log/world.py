@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from itertools import count
 from random import Random
 from typing import Any, TypeVar
@@ -15,9 +15,10 @@ from barnabas.log.log import Log
 from barnabas.log.maintenance import LogMaintenance
 from barnabas.log.manager import LogManager
 from barnabas.log.read import ColdRead, ReadResult, read
-from barnabas.ports import Disk
+from barnabas.ports import Bench, Disk
 from barnabas.records.batch import assign, iter_batches, read_header
 from barnabas.records.builder import build_batch
+from barnabas.testing.inline import stream_inline
 
 T = TypeVar("T")
 
@@ -69,7 +70,8 @@ class FakeClock:
 class FakeExecutor:
     """`ports.Executor`: jobs wait until the world runs them."""
 
-    def __init__(self) -> None:
+    def __init__(self, disk: Disk | None = None) -> None:
+        self._disk = disk
         self.jobs: deque[tuple[Callable[[], Any], Callable[[Any, Any], None]]] = deque()
 
     def submit(
@@ -86,6 +88,19 @@ class FakeExecutor:
     def unfinished(self) -> int:
         """How many wait."""
         return len(self.jobs)
+
+    def stream(
+        self,
+        job: Callable[[Bench], Iterator[T]],
+        item: Callable[[T], None],
+        done: Callable[[BaseException | None], None],
+        *,
+        bytes_per_second: float = 0,
+    ) -> Callable[[], None]:
+        """Queue it, step by step."""
+        del bytes_per_second
+        assert self._disk is not None
+        return stream_inline(self, self._disk, job, item, done)
 
 
 class FakeRandom:
@@ -119,7 +134,7 @@ class World:
         self.config = config or LogConfig()
         self.disk = disk
         self.clock = FakeClock(now)
-        self.executor = FakeExecutor()
+        self.executor = FakeExecutor(disk)
         self.soon: deque[Callable[[], None]] = deque()
         self.failures: list[tuple[str, OSError]] = []
         self.directory = LogDirectory(disk, path)

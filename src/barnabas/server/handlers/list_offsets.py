@@ -13,7 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from barnabas.log.errors import LogDamaged
-from barnabas.log.timestamps import by_max_timestamp, by_timestamp
+from barnabas.log.timestamps import by_max_timestamp, by_timestamp, run_search
 from barnabas.security.operations import Operation
 from barnabas.server.fetching import READ_COMMITTED
 from barnabas.server.partitions import HostedPartition
@@ -128,8 +128,12 @@ async def _find(
         return start, -1, -1 if epoch is None else epoch
     if timestamp in (LATEST_TIERED, EARLIEST_PENDING_UPLOAD):
         return NOTHING  # no tiered storage
-    search = by_max_timestamp(log) if timestamp == MAX_TIMESTAMP else by_timestamp(log, timestamp)
-    found = await broker.executor.run(search)
+    largest = timestamp == MAX_TIMESTAMP
+    found = await run_search(
+        log,
+        broker.executor,
+        lambda: by_max_timestamp(log) if largest else by_timestamp(log, timestamp),
+    )
     if found is None or found.offset >= bound:
         if fresh:
             raise KafkaError(ErrorCode.OFFSET_NOT_AVAILABLE)

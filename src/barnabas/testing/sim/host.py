@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Any, TypeVar
 
-from barnabas.ports import Usage
+from barnabas.ports import Bench, Usage
+from barnabas.testing.inline import stream_inline
 from barnabas.testing.sim.disk import SimDisk
 from barnabas.testing.sim.disk_model import DiskModel
 from barnabas.testing.sim.guard import EPOCH_US
@@ -105,6 +106,18 @@ class SimExecutor:
     def unfinished(self) -> int:
         """Jobs in the queue or running."""
         return len(self._queue) + self._busy
+
+    def stream(
+        self,
+        job: Callable[[Bench], Iterator[T]],
+        item: Callable[[T], None],
+        done: Callable[[BaseException | None], None],
+        *,
+        bytes_per_second: float = 0,
+    ) -> Callable[[], None]:
+        """Run each step of `job` as a job of its own, so that anything may come between."""
+        del bytes_per_second
+        return stream_inline(self, self._disk, job, item, done)
 
     def _start_jobs(self) -> None:
         while self._queue and self._busy < EXECUTOR_THREADS:
