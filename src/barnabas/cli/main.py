@@ -23,7 +23,10 @@ _COMMANDS = {
     "consume": ("barnabas.cli.commands.consume", "Print a topic's records."),
     "configs": ("barnabas.cli.commands.configs", "Describe and alter configs."),
     "quotas": ("barnabas.cli.commands.quotas", "Limit what clients may use."),
-    "cluster": ("barnabas.cli.commands.cluster", "Describe the cluster."),
+    "cluster": (
+        "barnabas.cli.commands.cluster",
+        "Describe the cluster: brokers, quorum, features.",
+    ),
     "log": ("barnabas.cli.commands.log", "Log directories, and what is in their files."),
     "completion": ("barnabas.cli.commands.completion", "Print a completion script for a shell."),
     "version": ("barnabas.cli.commands.version", "Print the version."),
