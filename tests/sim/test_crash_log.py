@@ -31,6 +31,9 @@ class Recording:
         self.world = World(self.disk, config, now=NOW)
         self.log: Log = self.world.open()
         self.sent: list[bytes] = []
+        self.before_cut: list[bytes] = []
+        """What was sent until the log was cut; `sent` goes on from the cut."""
+        self.fill = b"x"
         self.promised = 0
         self.sequence = 0
 
@@ -38,7 +41,7 @@ class Recording:
         """Batches of one record each; some of a producer with sequences."""
         for _ in range(count):
             number = len(self.sent)
-            value = b"%04d" % number + b"x" * size
+            value = b"%04d" % number + self.fill * size
             options: dict[str, Any] = {}
             if number % 2:
                 options = {"producer_id": 5, "producer_epoch": 0, "base_sequence": self.sequence}
@@ -46,6 +49,17 @@ class Recording:
             data = batch(self.log.end_offset, [value], timestamp=NOW + number, **options)
             self.log.append(data, read_header(data))
             self.sent.append(bytes(data))
+
+    def cut(self, offset: int) -> None:
+        """Truncate to `offset`, once, and go on with other batches."""
+        self.history.mark(("cut", offset))
+        self.world.manager.truncate(self.log, offset, lambda _: None)
+        self.settle()
+        assert self.log.end_offset == offset
+        self.before_cut, self.sent = self.sent, self.sent[:offset]
+        self.fill = b"y"
+        self.promised = offset
+        self.history.mark(("went on", offset))
 
     def settle(self) -> None:
         """Run everything; note what is durable after each step."""
@@ -82,12 +96,14 @@ def retention(run: Recording) -> None:
 
 
 def truncation(run: Recording) -> None:
-    """A follower cuts its log and goes on."""
+    """A follower cuts its log and goes on, with batches that lie where the old ones lay."""
     roll(run)
-    run.history.mark(("cut", 5))
-    run.world.manager.truncate(run.log, 5, lambda _: None)
+    run.world.maintenance.checkpoint_all()
     run.settle()
-    assert run.log.end_offset == 5
+    run.cut(4)
+    for size in (60, 20, 61):
+        run.append(1, size=size)
+        run.settle()
 
 
 def checkpoints(run: Recording) -> None:
@@ -126,7 +142,7 @@ OPERATIONS: dict[str, tuple[LogConfig, Callable[[Recording], None]]] = {
 def check_image(run: Recording, disk: SimDisk, marks: tuple[object, ...]) -> None:
     """P4, P6, P9, P10 and P11 on one image, and everything promised is there."""
     promised = start = 0
-    cut = len(run.sent)
+    sent = run.before_cut or run.sent
     for mark in marks:
         assert isinstance(mark, tuple)
         kind, offset = mark
@@ -135,13 +151,15 @@ def check_image(run: Recording, disk: SimDisk, marks: tuple[object, ...]) -> Non
         elif kind == "started":
             start = offset
         else:
-            cut = offset
+            promised = min(promised, offset)
+            if kind == "went on":
+                sent = run.sent
     world = World(disk, run.config, now=NOW + 10_000)
     log = world.open()
     assert log.log_start_offset <= log.end_offset == log.durable_offset
-    assert min(promised, cut) <= log.end_offset <= len(run.sent)
+    assert promised <= log.end_offset <= len(sent)
     assert log.log_start_offset >= (start if promised else 0)
-    assert read_all(log) == b"".join(run.sent[log.log_start_offset : log.end_offset])
+    assert read_all(log) == b"".join(sent[log.log_start_offset : log.end_offset])
     once = dump(disk, PATH)
     disk.kill()
     world = World(disk, run.config, now=NOW + 10_000)

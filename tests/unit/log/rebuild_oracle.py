@@ -97,7 +97,7 @@ def _check_time_index(
     entries = list(struct.iter_unpack(">qi", read_bytes(disk, f"{path}/{base:020d}.timeindex")))
     assert entries == sorted(set(entries))
     for timestamp, relative in entries:
-        assert highest[timestamp] == relative
+        assert highest.get(timestamp) == relative
     assert (entries[-1][0] if entries else -1) == top
 
 

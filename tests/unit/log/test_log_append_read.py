@@ -66,15 +66,16 @@ def test_offsets_never_go_back() -> None:
         log.append(data, read_header(data))
 
 
-def test_rolls_when_the_next_batch_would_not_fit() -> None:
+@pytest.mark.parametrize(("spare", "fit"), [(0, 3), (-1, 2)])
+def test_rolls_when_the_next_batch_would_not_fit(spare: int, fit: int) -> None:
     size = len(batch(0, values(1)))
-    w, log = world(segment_bytes=3 * size)
-    for _ in range(7):
+    w, log = world(segment_bytes=3 * size + spare)
+    for _ in range(2 * fit + 1):
         append(log, values(1))
     w.settle()
-    assert log.bases == [0, 3, 6]
-    assert [segment.size for segment in log.segments] == [3 * size, 3 * size, size]
-    assert log.snapshots == [3, 6]
+    assert log.bases == [0, fit, 2 * fit]
+    assert [segment.size for segment in log.segments] == [fit * size, fit * size, size]
+    assert log.snapshots == [fit, 2 * fit]
 
 
 def test_refuses_a_batch_larger_than_a_segment() -> None:
@@ -131,13 +132,15 @@ def test_time_index_keeps_a_slot_for_its_last_entry() -> None:
     assert log.segments[0].time_bytes == 24, "two fit beside the slot; nothing is left to add"
 
 
-def test_rolls_when_offsets_leave_the_range_of_the_index() -> None:
+@pytest.mark.parametrize(
+    ("far", "rolls"), [(2**31 + 5, True), (2**31 - 1, True), (2**31 - 2, False)]
+)
+def test_rolls_when_offsets_leave_the_range_of_the_index(far: int, rolls: bool) -> None:
     w, log = world()
     append(log, values(1))
-    far = 2**31 + 5
     data = batch(far, values(2))
     log.append(data, read_header(data))
-    assert log.bases == [0, far]
+    assert log.bases == ([0, far] if rolls else [0])
     w.settle()
     assert read_all(log)[-len(data) :] == bytes(data)
 

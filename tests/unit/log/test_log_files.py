@@ -26,7 +26,7 @@ from barnabas.log.files import MIN_LIMIT, FilePool
 from barnabas.log.lookup import WHOLE, pread_blocking
 from barnabas.log.txn_index import AbortedTxn
 from barnabas.ports import File
-from barnabas.testing.sim import SimDisk
+from barnabas.testing.sim import SimDisk, enumerate_crashes
 
 UUID = bytes(range(16))
 
@@ -211,11 +211,15 @@ def test_clean_marker_is_noted_and_gone(content: bytes, epoch: int) -> None:
     replace_file(disk, "/d/.kafka_cleanshutdown", content)
     disk.kill()
     directory = LogDirectory(disk, "/d")
+    history = disk.start_history()
     directory.load()
+    history.mark("loaded")
     assert directory.clean
     assert directory.broker_epoch == epoch
-    disk.power_loss()
-    assert not disk.exists("/d/.kafka_cleanshutdown")
+    left = [image.model for image in enumerate_crashes(history) if image.marks]
+    assert left
+    for model in left:
+        assert not SimDisk(model=model).exists("/d/.kafka_cleanshutdown")
 
 
 def test_clean_marker_as_kafka_writes_it() -> None:

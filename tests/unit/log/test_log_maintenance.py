@@ -149,6 +149,26 @@ def test_checkpoints_are_written_by_their_timers() -> None:
     assert read_bytes(w.disk, "/logs/log-start-offset-checkpoint") == b"0\n1\nt 0 1\n"
 
 
+def test_a_checkpoint_covers_what_was_durable_when_it_began() -> None:
+    w, log = world(3)
+    w.maintenance.checkpoint_all()
+    append(log, [b"too late"])
+    w.settle()
+    assert log.recovery_point == 3
+    assert read_bytes(w.disk, "/logs/recovery-point-offset-checkpoint") == b"0\n1\nt 0 3\n"
+
+
+def test_epochs_are_on_disk_before_the_recovery_point_passes_them() -> None:
+    w, log = world()
+    w.maintenance.checkpoint_all()
+    w.settle()
+    assert log.recovery_point == 6
+    assert isinstance(w.disk, SimDisk)
+    w.disk.power_loss()
+    again = World(w.disk, w.config, now=NOW).open(create=False)
+    assert again.epochs.entries() == [(at, at) for at in range(6)]
+
+
 def test_unopened_logs_keep_their_checkpoints() -> None:
     w, _ = world()
     before = read_all(w.open())
@@ -197,6 +217,15 @@ def test_truncation_cuts_everything_that_knows_of_offsets(offset: int) -> None:
     assert World(w.disk, w.config).open(create=False).end_offset == offset + 1
 
 
+def test_no_remembered_position_outlives_a_cut() -> None:
+    w, log = world(segment_bytes=4000)
+    w.manager.truncate(log, 4, ignore)
+    w.settle()
+    append(log, [b"longer" * 20] * 3)
+    w.settle()
+    assert fetch(log, 6).position == fetch(log, 4).position, "it is in the batch of 4 to 6"
+
+
 def test_full_truncation_restarts_elsewhere() -> None:
     w, log = world()
     done: list[Exception | None] = []
@@ -214,7 +243,9 @@ def test_created_partition_survives_a_power_cut() -> None:
     disk = w.disk
     assert isinstance(disk, SimDisk)
     disk.power_loss()
-    log = World(disk, w.config).open(create=False)
+    again = World(disk, w.config)
+    assert ("t", 0) in again.manager.homes
+    log = again.open(create=False)
     assert log.topic_id == TOPIC_ID
     assert log.end_offset == 0
 
@@ -267,11 +298,27 @@ def test_deletion_renames_now_and_removes_later() -> None:
     assert w.failures == []
     with pytest.raises(StorageError):
         append(log, [b"x"])
-    (left,) = [name for name in w.disk.list_dir("/logs") if name.startswith("t-0.")]
-    assert left.endswith("-delete")
+    left = [name for name in w.disk.list_dir("/logs") if name.startswith("t-0.")]
+    assert [name.rpartition("-")[2] for name in left] == ["delete"]
     assert w.open().end_offset == 0, "the name is free at once"
     w.advance(60000)
-    assert not w.disk.exists(f"/logs/{left}")
+    assert not w.disk.exists(f"/logs/{left[0]}")
+
+
+def test_what_was_deleted_does_not_come_back_after_a_power_cut() -> None:
+    disk = SimDisk()
+    w = World(disk, LogConfig(segment_bytes=2 * SIZE))
+    append(w.open(), [b"x"])
+    w.settle()
+    history = disk.start_history()
+    w.manager.delete("t", 0, lambda _: history.mark(("deleted",)))
+    w.settle()
+    told = 0
+    for image in enumerate_crashes(history):
+        if image.marks:
+            told += 1
+            assert World(SimDisk(model=image.model)).manager.homes == {}
+    assert told
 
 
 def test_deletion_while_the_log_is_written_waits_for_the_round() -> None:

@@ -137,6 +137,17 @@ def test_zeros_and_rubbish_at_the_end_are_cut_off(tail: bytes) -> None:
     assert read_bytes(disk, path(last)) == whole
 
 
+def test_zeros_in_a_segment_without_batches_are_none() -> None:
+    """Their length, magic and CRC agree, and offset 0 is what is due."""
+    disk = SimDisk()
+    World(disk, CONFIG).open()
+    disk.kill()
+    put(disk, path(0), bytes(600))
+    _, log = opened(disk)
+    assert log.end_offset == 0
+    assert read_bytes(disk, path(0)) == b""
+
+
 def test_first_bad_batch_ends_the_log_and_later_segments_go() -> None:
     disk, data = filled()
     crashed(disk, 0)
@@ -150,6 +161,54 @@ def test_first_bad_batch_ends_the_log_and_later_segments_go() -> None:
     assert all(start < log.end_offset for _, start in log.epochs.entries())
     w.stop()
     assert len(check_partition(disk, PATH, INTERVAL)) == log.end_offset // 2
+
+
+def test_later_segments_go_before_the_damage_is_cut_off() -> None:
+    """Else a crash in between leaves a log that looks whole, with a hole in it."""
+    disk, _ = filled()
+    crashed(disk, 0)
+    first, second = sorted(n for n in disk.list_dir(PATH) if n.endswith(".log"))[:2]
+    disk.flip_bit(f"{PATH}/{first}", 100, 3)
+    done: list[tuple[str, str]] = []
+    disk.observer = lambda kind, name: done.append((kind, name.rpartition("/")[2]))
+    opened(disk)
+    assert done.index(("unlink", second)) < done.index(("truncate", first))
+
+
+def test_index_entries_above_the_recovery_point_are_not_believed() -> None:
+    config = LogConfig(index_interval_bytes=INTERVAL)
+    disk, _ = filled(60, config)
+    crashed(disk, 40)
+    _, log = opened(disk, config)
+    position = fetch(log, 60).position
+    disk.kill()
+    disk.flip_bit(path(0), position + 70, 3)
+    _, log = opened(disk, config)
+    assert log.end_offset == 60
+
+
+def test_what_recovery_found_survives_a_power_cut() -> None:
+    """It was in the page cache only; after the recovery it counts as durable."""
+    disk = SimDisk()
+    config = LogConfig(ack_mode="page-cache")
+    w = World(disk, config)
+    append(w.open(), [b"v" * 40] * 2)
+    w.settle()
+    disk.kill()
+    w, log = opened(disk, config)
+    w.settle()
+    assert log.durable_offset == 2
+    disk.power_loss()
+    _, log = opened(disk, config)
+    assert log.end_offset == 2
+
+
+def test_epochs_of_what_was_lost_are_forgotten() -> None:
+    disk, _ = filled()
+    crashed(disk, 40)
+    put(disk, f"{PATH}/leader-epoch-checkpoint", b"0\n4\n0 0\n1 14\n2 28\n9 40\n")
+    _, log = opened(disk)
+    assert log.epochs.entries() == [(0, 0), (1, 14), (2, 28)]
 
 
 def test_damage_below_the_recovery_point_is_not_looked_for() -> None:

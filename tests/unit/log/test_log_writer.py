@@ -154,6 +154,19 @@ def test_roll_syncs_the_old_segment_in_page_cache_mode_too() -> None:
     assert log.recovery_point == log.durable_offset
 
 
+@pytest.mark.parametrize("mode", ["synced", "page-cache"])
+def test_a_roll_leaves_a_snapshot_and_synced_indexes(mode: str) -> None:
+    w, log, disk = world(ack_mode=mode, segment_bytes=200, index_interval_bytes=0)
+    indexes = count(disk, "sync", "index")
+    append(log, [b"x" * 80], producer_id=5, producer_epoch=0, base_sequence=0)
+    append(log, [b"x" * 80], producer_id=5, producer_epoch=0, base_sequence=1)
+    w.settle()
+    old = f"/logs/t-0/{0:020d}"
+    assert sorted(indexes) == [f"{old}.index", f"{old}.timeindex"]
+    assert log.snapshots == [1]
+    assert disk.exists(f"/logs/t-0/{1:020d}.snapshot")
+
+
 def test_new_segment_waits_for_the_old_one() -> None:
     """Synced mode: no byte of a new segment before the old one is durable."""
     w, log, disk = world(segment_bytes=200)

@@ -72,6 +72,15 @@ def test_a_majority_moves_the_high_watermark_and_never_back() -> None:
     assert only(member.step(FetchAsked(5, key(3), 1, 8, 1, 0)), HighWatermark) == [HighWatermark(8)]
 
 
+def test_half_of_an_even_number_of_voters_is_no_majority() -> None:
+    log = FakeLog()
+    member = leading(log, 1, 2, 3, 4)
+    log.end_offset = 8
+    member.step(LogDurable(8, 0))
+    assert only(member.step(FetchAsked(5, key(2), 1, 8, 1, 0)), HighWatermark) == []
+    assert only(member.step(FetchAsked(5, key(3), 1, 7, 1, 0)), HighWatermark) == [HighWatermark(7)]
+
+
 def test_observers_do_not_count_but_are_listed() -> None:
     log = FakeLog()
     member = leading(log, 1, 2, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -77,6 +78,27 @@ def test_a_long_poll_ends_with_data_or_with_time() -> None:
         found = await s.fetch("t", max_wait_ms=700, min_bytes=10_000)
         assert s.now - begun >= 700
         assert found.records
+
+    calm(scenario)
+
+
+@pytest.mark.parametrize("sessions", [False, True])
+def test_a_parked_poll_is_woken_by_what_it_waits_for(sessions: bool) -> None:
+    async def scenario(s: Session) -> None:
+        await s.create("t")
+        reader = Session(s.world, s.node)
+        reader.ids = s.ids
+        settings: dict[str, Any] = {"max_wait_ms": 20_000, "min_bytes": 1}
+        settings["session_epoch"] = 0 if sessions else -1
+        begun = s.now
+        poll = asyncio.ensure_future(full(reader, topics=[wanted(s, "t", 0)], **settings))
+        await s.sleep(300)
+        assert not poll.done()
+        await s.produce("t", s.batch(b"a"))
+        found = await poll
+        assert s.now - begun < 1000
+        assert [r.value for r in records(found.responses[0].partitions[0].records)] == [b"a"]
+        reader.hang_up()
 
     calm(scenario)
 
@@ -288,6 +310,21 @@ def test_list_offsets_specials_and_times() -> None:
         )
         fenced = await offsets(s, -1, current_leader_epoch=99)
         assert fenced[0] == ErrorCode.UNKNOWN_LEADER_EPOCH
+
+    calm(scenario)
+
+
+def test_times_of_append_are_what_is_looked_for() -> None:
+    async def scenario(s: Session) -> None:
+        await s.create("t", message_timestamp_type="LogAppendTime", index_interval_bytes="0")
+        stamps = []
+        for _ in range(3):
+            answer = await s.produce("t", s.batch(b"x", timestamp=5))
+            stamps.append(answer.log_append_time_ms)
+            await s.sleep(1000)
+        assert await offsets(s, stamps[0] + 1) == (0, 1, stamps[1])
+        assert await offsets(s, -3) == (0, 2, stamps[2])
+        assert (await offsets(s, stamps[2] + 1))[:2] == (0, -1)
 
     calm(scenario)
 

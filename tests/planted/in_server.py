@@ -1,0 +1,180 @@
+"""Bugs in the server, the metadata log and the host: promises, order, sessions, devices."""
+
+from __future__ import annotations
+
+from tests.planted.bug import Bug
+
+CONNECTION = "tests/unit/server/test_connection.py::"
+SESSIONS = "tests/unit/server/test_fetch_sessions.py::"
+FETCH = "tests/unit/server/test_node_fetch.py::"
+METADATA = "tests/unit/replication/test_metadata_log.py::"
+DRIVER = "tests/unit/replication/test_quorum_driver.py::"
+HOST = "tests/unit/host/test_host_disk.py::"
+SEEDS = "tests/sim/test_node.py::test_fixed_seeds"
+VIOLATED = r"^\d+ violations(.|\n)*\b({})\b"
+
+BUGS = (
+    Bug(
+        "acknowledged before the sync",
+        "The high watermark follows what is written, not what is synced.",
+        "server/partitions.py",
+        'safe = log.durable_offset if config.ack_mode == "synced" else log.written_offset',
+        "safe = log.written_offset",
+        (SEEDS,),
+        VIOLATED.format("lost|P6|P7"),
+    ),
+    Bug(
+        "acknowledged before the write",
+        "acks=1 is answered when the records are in memory only.",
+        "server/handlers/produce.py",
+        "reached = hosted.replica.high_watermark if committed else log.written_offset",
+        "reached = hosted.replica.high_watermark if committed else log.end_offset",
+        (SEEDS,),
+        VIOLATED.format("lost|P6|P7|order"),
+    ),
+    Bug(
+        "acknowledged one early",
+        "acks=all is answered when the high watermark is one record short.",
+        "server/partitions.py",
+        "while waiting and waiting[0][0] <= high_watermark:",
+        "while waiting and waiting[0][0] <= high_watermark + 1:",
+        (
+            "tests/unit/server/test_partitions.py::test_who_waits_is_told_at_its_offset_and_not_before",
+        ),
+    ),
+    Bug(
+        "read beyond the high watermark",
+        "Consumers are given records that may still be lost.",
+        "server/fetching.py",
+        "upper = result.last_stable_offset if self.committed_only else result.high_watermark\n"
+        "        first",
+        "upper = result.last_stable_offset if self.committed_only else hosted.log.end_offset\n"
+        "        first",
+        (SEEDS,),
+        VIOLATED.format("P6"),
+    ),
+    Bug(
+        "aborted transactions not named",
+        "read_committed consumers are not told which records to leave out.",
+        "server/fetching.py",
+        "at_least_one=first,\n                aborted=self.committed_only,",
+        "at_least_one=first,\n                aborted=False,",
+        (FETCH + "test_read_committed_stops_at_open_transactions_and_names_aborted_ones",),
+    ),
+    Bug(
+        "session forgets a partition",
+        "A partition that had no room in a response is not looked at again until it changes.",
+        "server/fetch_sessions.py",
+        "if unread and not told:\n            return",
+        "",
+        (FETCH + "test_sessions_take_turns_between_partitions",),
+    ),
+    Bug(
+        "session is not told",
+        "A long poll does not hear of new records of its partition.",
+        "server/fetch_sessions.py",
+        "partition.hosted = hosted\n"
+        "            if hosted is not None:\n"
+        "                hosted.watch(self, key)",
+        "partition.hosted = hosted",
+        (FETCH + "test_a_parked_poll_is_woken_by_what_it_waits_for",),
+    ),
+    Bug(
+        "session keeps its epoch",
+        "A fetch session takes the same request twice.",
+        "server/fetch_sessions.py",
+        "session.epoch = next_epoch(epoch)",
+        "session.epoch = epoch",
+        (SESSIONS + "test_a_session_is_found_and_advances",),
+    ),
+    Bug(
+        "answers out of order",
+        "An answer that is there at once overtakes those of earlier requests.",
+        "server/connection.py",
+        "if self._pending:\n            request.payload = payload",
+        "if self._pending_full():\n            request.payload = payload",
+        (CONNECTION + "test_an_immediate_answer_waits_for_earlier_ones",),
+    ),
+    Bug(
+        "produce overtakes produce",
+        "A batch whose records are checked off the loop is overtaken by the next one.",
+        "server/connection.py",
+        "if request.api_key != PRODUCE or request.exclusive:",
+        "if request.api_key != PRODUCE:",
+        (CONNECTION + "test_an_exclusive_produce_is_not_overtaken",),
+    ),
+    Bug(
+        "time of append not in the index",
+        "With LogAppendTime the indexes hold the time that the producer claimed.",
+        "server/append.py",
+        "max_timestamp=now_ms, attributes",
+        "attributes",
+        (FETCH + "test_times_of_append_are_what_is_looked_for",),
+    ),
+    Bug(
+        "deleted topic's files served",
+        "A topic that is created anew finds the records of the one that was deleted.",
+        "server/hosting.py",
+        "if opened.topic_id is not None and opened.topic_id != topic.id:",
+        "if opened.topic_id is None and opened.topic_id != topic.id:",
+        (
+            "tests/unit/server/test_hosting.py::test_files_of_a_deleted_topic_of_the_same_name_are_set_aside",
+        ),
+    ),
+    Bug(
+        "metadata answered before its commit",
+        "CreateTopics is answered when its records are appended, not when they are committed.",
+        "replication/metadata_log.py",
+        "await asyncio.shield(self._waiting[-1].wait())",
+        "pass",
+        (METADATA + "test_a_reply_comes_after_the_commit_and_the_publishers",),
+    ),
+    Bug(
+        "snapshot named before its contents",
+        "A metadata snapshot gets its name before its bytes are synced.",
+        "replication/metadata_files.py",
+        "file.sync()\n    finally:\n        file.close()\n    disk.rename(part, final)",
+        "pass\n    finally:\n        file.close()\n    disk.rename(part, final)",
+        ("tests/sim/test_crash_metadata.py::test_a_snapshot_stays_once_it_is_written",),
+    ),
+    Bug(
+        "name of a snapshot not synced",
+        "The log before a metadata snapshot goes though the snapshot's name may be lost.",
+        "replication/metadata_files.py",
+        "disk.rename(part, final)\n    disk.sync_dir(directory)",
+        "disk.rename(part, final)",
+        ("tests/sim/test_crash_metadata.py::test_a_snapshot_stays_once_it_is_written",),
+    ),
+    Bug(
+        "vote told before it is durable",
+        "A quorum node goes on while its vote is being written.",
+        "replication/quorum_driver.py",
+        "self._storing = True",
+        "self._storing = False",
+        (DRIVER + "test_what_follows_a_persist_waits_until_it_is_durable_and_so_do_events",),
+    ),
+    Bug(
+        "producer ids given twice",
+        "The block of producer ids that was given out is not taken out of the next one.",
+        "metadata/controller/producer_ids.py",
+        "next_producer_id=first + BLOCK_SIZE,",
+        "next_producer_id=first,",
+        ("tests/unit/server/test_node_admin.py::test_producer_ids_are_never_given_twice",),
+    ),
+    Bug(
+        "failed sync tried again",
+        "A file whose sync failed is synced again, which Linux answers with success.",
+        "host/file.py",
+        "self.check_not_failed()\n        try:",
+        "try:",
+        (HOST + "test_failed_sync_is_never_retried",),
+    ),
+    Bug(
+        "short writes",
+        "What a short write left is not written.",
+        "host/file.py",
+        "if written < total:\n            self._write_rest(buffers, position, written)",
+        "",
+        (HOST + "test_short_writes_are_continued",),
+    ),
+)
