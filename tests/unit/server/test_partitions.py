@@ -8,6 +8,7 @@ from barnabas.config.log_config import LogConfig
 from barnabas.log.log import Log
 from barnabas.partition.replica import Replica
 from barnabas.server.partitions import HostedPartition
+from barnabas.server.topic_counters import TopicCounters
 from barnabas.testing.sim import SimDisk
 from barnabas.wire.errors import ErrorCode
 from tests.unit.log.world import TOPIC_ID, World, append
@@ -30,7 +31,8 @@ def led(**config: object) -> tuple[World, Log, HostedPartition]:
     """A partition that this node leads alone."""
     world = World(SimDisk(), LogConfig(**config))  # type: ignore[arg-type]
     log = world.open()
-    hosted = HostedPartition(Replica(1, "t", TOPIC_ID, 0), log, validate_all=False)
+    replica = Replica(1, "t", TOPIC_ID, 0)
+    hosted = HostedPartition(replica, log, TopicCounters(), validate_all=False)
     hosted.lead(1, 0, 0, (1,), (1,))
     return world, log, hosted
 
