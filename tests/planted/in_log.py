@@ -6,6 +6,7 @@ from tests.planted.bug import Bug
 
 APPEND = "tests/unit/log/test_log_append_read.py::"
 FILES = "tests/unit/log/test_log_files.py::"
+MANAGER = "tests/unit/log/test_log_manager.py::"
 KEEP = "tests/unit/log/test_log_maintenance.py::"
 WRITER = "tests/unit/log/test_log_writer.py::"
 
@@ -236,7 +237,7 @@ BUGS = (
         "log/manager.py",
         "self.disk.rename(path, target)\n            self.disk.sync_dir(home.path)",
         "self.disk.remove_tree(path)",
-        (KEEP + "test_deletion_renames_now_and_removes_later",),
+        (MANAGER + "test_deletion_renames_now_and_removes_later",),
     ),
     Bug(
         "rename of a partition not synced",
@@ -244,14 +245,14 @@ BUGS = (
         "log/manager.py",
         "self.disk.rename(path, target)\n            self.disk.sync_dir(home.path)",
         "self.disk.rename(path, target)",
-        (KEEP + "test_what_was_deleted_does_not_come_back_after_a_power_cut",),
+        (MANAGER + "test_what_was_deleted_does_not_come_back_after_a_power_cut",),
     ),
     Bug(
         "log start not checkpointed",
         "The checkpoint leaves out log starts within a segment.",
-        "log/manager.py",
-        "starts[key] = log.log_start_offset",
-        "starts.pop(key, None)",
+        "log/checkpoint_writer.py",
+        "return log.log_start_offset if log.log_start_offset > log.disk_base else None",
+        "return None",
         ("tests/unit/log/test_log_recovery.py::test_log_start_within_a_segment_survives_a_stop",),
     ),
     Bug(
@@ -260,7 +261,7 @@ BUGS = (
         "log/truncation.py",
         "if relative >= limit:\n            break",
         "if relative > limit:\n            break",
-        (KEEP + "test_truncation_cuts_everything_that_knows_of_offsets",),
+        (MANAGER + "test_truncation_cuts_everything_that_knows_of_offsets",),
     ),
     Bug(
         "truncation keeps epochs",
@@ -268,7 +269,7 @@ BUGS = (
         "log/truncation.py",
         "log.epochs.truncate_from_end(end)\n    _store_epochs(log)",
         "_store_epochs(log)",
-        (KEEP + "test_truncation_cuts_everything_that_knows_of_offsets",),
+        (MANAGER + "test_truncation_cuts_everything_that_knows_of_offsets",),
     ),
     Bug(
         "stale marks",
@@ -276,7 +277,7 @@ BUGS = (
         "log/truncation.py",
         "log.marks.clear()",
         "log.latest_epoch = -1",
-        (KEEP + "test_no_remembered_position_outlives_a_cut",),
+        (MANAGER + "test_no_remembered_position_outlives_a_cut",),
     ),
     Bug(
         "truncation not synced",
@@ -290,8 +291,8 @@ BUGS = (
         "recovery point not lowered",
         "A truncation does not lower the recovery point on disk before it cuts.",
         "log/manager.py",
-        "home.checkpoint(names.RECOVERY_POINTS, points)\n            if full:",
-        "if full:",
+        "self.checkpoints.write(names.RECOVERY_POINTS, lambda: self.executor.submit(cut, ended))",
+        "self.executor.submit(cut, ended)",
         ("tests/sim/test_crash_log.py::test_a_share_of_the_images[truncation]",),
     ),
     Bug(
@@ -317,7 +318,7 @@ BUGS = (
         'for parent in sorted({path.rpartition("/")[0] for path, _ in new}):\n'
         "        disk.sync_dir(parent)",
         "del files",
-        (KEEP + "test_created_partition_survives_a_power_cut",),
+        (MANAGER + "test_created_partition_survives_a_power_cut",),
     ),
     Bug(
         "closed under a reader",

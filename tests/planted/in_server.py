@@ -91,8 +91,8 @@ BUGS = (
         "answers out of order",
         "An answer that is there at once overtakes those of earlier requests.",
         "server/connection.py",
-        "if self._pending:\n            request.payload = payload",
-        "if self._pending_full():\n            request.payload = payload",
+        "elif self.pending:\n            request.payload = payload",
+        "elif self._pending_full():\n            request.payload = payload",
         (CONNECTION + "test_an_immediate_answer_waits_for_earlier_ones",),
     ),
     Bug(
