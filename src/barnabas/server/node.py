@@ -38,6 +38,7 @@ from barnabas.server.directories import (
     open_directories,
     previous_epoch,
 )
+from barnabas.server.disk_space import DiskSpace
 from barnabas.server.dispatch import build_table, unsupported_api_versions
 from barnabas.server.health import Stage
 from barnabas.server.hosting import Hosting
@@ -88,6 +89,7 @@ class Node:
         self._manager: LogManager
         self._registration: Registration
         self._sweeper: Timer | None = None
+        self._space: DiskSpace | None = None
         self._stopping = False
         self._monitor: Monitor | None = None
         #: Where metrics and health are asked for, once that port is open.
@@ -212,6 +214,8 @@ class Node:
         for context in self._listeners:
             context.serve()
         maintenance.start()
+        self._space = DiskSpace(self._opened.all, ports.clock, ports.executor)
+        self._space.start()
         self.stage = Stage.RUNNING
         if config.get_bool("log.cleaner.enable"):
             self._cleaner = make_cleaner(manager, lambda: hosting.config)
@@ -422,6 +426,8 @@ class Node:
         self.stage = Stage.STOPPING
         if self._sweeper is not None:
             self._sweeper.cancel()
+        if self._space is not None:
+            self._space.stop()
         for context in self._listeners:
             context.close()
         if self._broker is not None:

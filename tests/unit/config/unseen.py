@@ -10,16 +10,9 @@ from typing import Final
 
 UNSEEN: Final[frozenset[str]] = frozenset(
     {
-        "log.flush.interval.messages",
-        "log.flush.interval.ms",
-        "log.flush.scheduler.interval.ms",
         "runtime:listener.security.protocol.map",
         "runtime:listeners",
-        "runtime:log.flush.interval.messages",
-        "runtime:log.flush.interval.ms",
         "runtime:max.connections",
         "runtime:max.connections.per.ip",
-        "topic:flush.messages",
-        "topic:flush.ms",
     }
 )
