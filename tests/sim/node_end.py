@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from barnabas.client.errors import ClientError
 from barnabas.ports import Disk
+from barnabas.records.batch import iter_batches
 from barnabas.records.builder import build_batch
 from barnabas.testing.checkers import BatchSpan, Contents, Partition
 from barnabas.testing.sim import SimHost
@@ -100,12 +101,13 @@ async def _contents(client: Client, topic: str, partition: Partition) -> Content
                 break
             assert found.error_code == ErrorCode.NONE, ErrorCode(found.error_code)
             more, spans = parse(found.records or b"")
-            if not more and not client.run.history.is_whole(partition.topic_id):
+            ends = [header.next_offset for _, header in iter_batches(found.records or b"")]
+            if not ends and not client.run.history.is_whole(partition.topic_id):
                 return Contents(start, end, records, batches)  # the end of the log is a hole
-            assert more, f"{topic}-{partition.number}: nothing at {offset}, the end is {end}"
+            assert ends, f"{topic}-{partition.number}: nothing at {offset}, the end is {end}"
             records += [each for each in more if each[0] >= offset]
             batches += spans
-            offset = records[-1][0] + 1
+            offset = ends[-1]
         else:
             return Contents(start, end, records, batches)
 

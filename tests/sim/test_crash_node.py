@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from barnabas.log import names
 from barnabas.records.builder import build_batch
 from barnabas.testing.checkers import History as ClientHistory
 from barnabas.testing.sim import CrashLimits, History, SimDisk, SimWorld
@@ -37,11 +38,14 @@ from barnabas.wire.messages.produce_response import ProduceResponse
 from tests.sim.crash_classes import Tally, images_of
 from tests.sim.node_clients import Client, Run
 from tests.sim.node_end import read_everything
-from tests.sim.node_host import NodeHost
+from tests.sim.node_host import DATA, NodeHost
 
 QUICK = CrashLimits(images=12, contents=12, tears=1)
 FULL = CrashLimits(images=60, contents=48, tears=2)
 SMALL = {"internal.segment.bytes": "400", "index.interval.bytes": "0"}
+COMPACT = {**SMALL, "cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0"}
+BACKOFF_MS = 100
+KEYS = 3
 FULL_INDEX = {"segment.index.bytes": "24", "index.interval.bytes": "0"}
 
 
@@ -95,13 +99,14 @@ class Recording(Client):
         assert answer.responses[0].error_code == ErrorCode.NONE
         self.history.mark(("topic", name, 0))
 
-    async def produce(self, name: str, count: int, index: int = 0) -> None:
-        """Batches with acks=all, one after the other."""
+    async def produce(self, name: str, count: int, index: int = 0, *, keys: int = 0) -> None:
+        """Batches with acks=all, one after the other; with `keys`, so many keys take turns."""
         topic_id = await self.topic_id(name)
         assert topic_id is not None
         for _ in range(count):
             value = b"%d" % self.run.history.tick() + b"." * 60
-            data = bytes(build_batch([(None, value, 1_700_000_000_000, ())]))
+            key = b"%d" % (self.run.history.now % keys) if keys else None
+            data = bytes(build_batch([(key, value, 1_700_000_000_000, ())]))
             parts = [PartitionProduceData(index, data)]
             request = ProduceRequest(None, -1, 5000, [TopicProduceData(name, topic_id, parts)])
             answer = await self.ask(request, ProduceResponse)
@@ -145,6 +150,16 @@ async def deletion(client: Recording) -> None:
     await client.produce("t", 2)
 
 
+async def compaction(client: Recording) -> None:
+    """A compacted topic is cleaned while it grows, and once more."""
+    await client.create("compacted", 1, COMPACT)
+    for count in (8, 5):
+        await client.produce("compacted", count, keys=KEYS)
+        await client.pause(2 * BACKOFF_MS)
+    await client.produce("compacted", 1, keys=KEYS)
+    assert client.node.host.disk.exists(f"{DATA}/{names.CLEANER_POINTS}")
+
+
 async def clean_stop(client: Recording) -> None:
     """Produce, then stop: every write of the stop is a place to crash."""
     await client.create("t", 1, SMALL)
@@ -159,6 +174,7 @@ OPERATIONS: dict[str, Callable[[Recording], Awaitable[None]]] = {
     "index-full roll": index_full,
     "metadata commit": metadata,
     "topic deletion": deletion,
+    "compaction": compaction,
     "clean stop": clean_stop,
 }
 
@@ -166,7 +182,9 @@ OPERATIONS: dict[str, Callable[[Recording], Awaitable[None]]] = {
 def record(act: Callable[[Recording], Awaitable[None]]) -> History:
     """The disk's history of one operation, from an empty directory on."""
     world = SimWorld(1)
-    node = NodeHost(world, {"log.segment.delete.delay.ms": "0"})
+    node = NodeHost(
+        world, {"log.segment.delete.delay.ms": "0", "log.cleaner.backoff.ms": str(BACKOFF_MS)}
+    )
     client = Recording(world, node)
     client.history = node.host.disk.start_history()
 
@@ -203,7 +221,7 @@ def promised_by(marks: tuple[object, ...]) -> Promised:
 def serve(model: DiskModel, marks: tuple[object, ...], *, stop: bool) -> DiskModel:
     """A node starts on this disk and is asked for everything; the disk it leaves."""
     world = SimWorld(2)
-    node = NodeHost(world)
+    node = NodeHost(world, {"log.cleaner.backoff.ms": str(BACKOFF_MS)})
     host = world.host("client")
     node.host.disk.restore(model)
     promised = promised_by(marks)
@@ -213,21 +231,27 @@ def serve(model: DiskModel, marks: tuple[object, ...], *, stop: bool) -> DiskMod
         client = Client(run, host, "looker")
         answer = await client.ask(MetadataRequest(None), MetadataResponse)
         there = {topic.name: len(topic.partitions) for topic in answer.topics}
-        names = {topic.topic_id: topic.name for topic in answer.topics}
+        named = {topic.topic_id: topic.name for topic in answer.topics}
         for name, partitions in promised.topics.items():
             if name not in promised.under_way:
                 assert there.get(name, 0) == partitions, f"{name}: {there}"
         client.hang_up()
         contents = await read_everything(run, host)
         held = {
-            (names[at.topic_id], at.number): [value for _, value in found.records]
+            (named[at.topic_id], at.number): [value for _, value in found.records]
             for at, found in contents.items()
         }
         for at, values in promised.records.items():
-            if at[0] not in promised.under_way:
+            if at[0] == "compacted":
+                assert set(values[-KEYS:]) <= set(held[at]), f"{at}: {held[at]}"
+            elif at[0] not in promised.under_way:
                 assert held[at][: len(values)] == values, f"{at}: {held[at]}"
         for where, found in contents.items():
-            assert [offset for offset, _ in found.records] == list(range(found.end)), f"{where}"
+            offsets = [offset for offset, _ in found.records]
+            if named[where.topic_id] == "compacted":
+                assert offsets == sorted(set(offsets)), f"{where}"
+            else:
+                assert offsets == list(range(found.end)), f"{where}"
 
     async def main() -> None:
         assert await node.start()
@@ -280,7 +304,8 @@ def crash_recovery(limits: CrashLimits, seed: int, share: float, again_share: fl
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_a_share_of_the_images(operation: str, seed: int) -> None:
-    tally = crash_everywhere(operation, QUICK, seed, 0.1)
+    share = 0.03 if operation == "compaction" else 0.1
+    tally = crash_everywhere(operation, QUICK, seed, share)
     assert tally.images >= 8
     assert set(tally.by_class) & {"lost", "torn", "zero-filled", "name lost"}
 
