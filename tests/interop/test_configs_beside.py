@@ -43,7 +43,7 @@ from barnabas.wire.messages.incremental_alter_configs_request import (
 from barnabas.wire.messages.incremental_alter_configs_response import (
     IncrementalAlterConfigsResponse,
 )
-from tests.interop.kafka import HOST, BarnabasProcess, KafkaProcess
+from tests.interop.kafka import HOST, BarnabasProcess, KafkaProcess, answers, free_port
 
 Response = TypeVar("Response", bound=Message)
 
@@ -164,6 +164,8 @@ def nodes(
     """Two running nodes with the same settings."""
     assert java.is_dir()
     ours = BarnabasProcess(tmp_path_factory.mktemp("ours"), SETTINGS)
+    ours.port = free_port()
+    ours.settings["advertised.listeners"] = f"PLAINTEXT://{ours.address}"  # as Kafka's file has it
     kafka = KafkaProcess(tmp_path_factory.mktemp("kafka"), SETTINGS)
     with ours, kafka:
         yield ours, kafka
@@ -330,6 +332,49 @@ def test_loggers_have_the_same_form(both: Both) -> None:
         )
         assert not any(entry.synonyms for entry in entries)
     assert forms[0] == forms[1]
+
+
+LISTENERS = "listeners"
+PROTOCOLS = "listener.security.protocol.map"
+
+
+def listener_steps(own: str, port: int) -> list[tuple[str, str, int, str | None]]:
+    """Changes of a node's listeners: resource, config, operation, value."""
+    more = f"{own},OTHER://{HOST}:{port}"
+    protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"
+    return [
+        ("1", LISTENERS, SET, more),
+        ("", PROTOCOLS, SET, f"{protocols},OTHER:PLAINTEXT"),
+        ("1", PROTOCOLS, SET, f"{protocols},OTHER:PLAINTEXT"),
+        ("1", PROTOCOLS, SET, "PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT,OTHER:PLAINTEXT"),
+        ("1", LISTENERS, SET, f"OTHER://{HOST}:{port}"),
+        ("1", LISTENERS, SET, own.replace("PLAINTEXT", "OTHER", 1)),
+        ("1", LISTENERS, SET, own.partition(",")[0]),
+        ("1", LISTENERS, SET, ""),
+        ("1", LISTENERS, SET, more),
+        ("1", "listener.name.other.max.connections", SET, "x"),
+        ("1", "listener.name.other.ssl.keystore.type", SET, "PEM"),
+        ("", "listener.name.other.ssl.keystore.type", SET, "PEM"),
+        ("1", "listener.name.other.num.network.threads", SET, "4"),
+        ("1", "listener.name.other.no.such", SET, "4"),
+    ]
+
+
+def test_listeners_come_and_go_alike(both: Both) -> None:
+    codes: list[list[tuple[str, ErrorCode]]] = []
+    for node in (both.ours, both.kafkas):
+        (own,) = node.describe(BROKER, "1", [LISTENERS])[1]
+        port = free_port()
+        codes.append([])
+        for step in listener_steps(str(own.value), port):
+            codes[-1].append((step[1], ErrorCode(node.alter(BROKER, *step))))
+            time.sleep(0.2)
+        assert answers(port)
+        assert node.alter(BROKER, "1", LISTENERS, DELETE, None) == ErrorCode.NONE
+        deadline = time.monotonic() + WAIT_SECONDS
+        while answers(port):
+            assert time.monotonic() < deadline
+    assert codes[0] == codes[1]
 
 
 def test_documentation_is_ours_for_what_works_and_only_when_asked_for(both: Both) -> None:

@@ -10,7 +10,7 @@ from barnabas.wire.errors import ErrorCode, KafkaError
 
 from . import definitions, support, topics
 from .broker import BrokerConfig
-from .dynamic import listener_base, override, problem
+from .dynamic import override, problem
 from .keys import ConfigKey
 from .values import ConfigError
 
@@ -63,9 +63,12 @@ def validate_broker_configs(
     except ConfigError as error:
         _invalid_request(error.errors[0])
     _check_steps(config, changed)
+    _check_listeners(config, changed)
+    for sentence in support.secure_listeners(changed):
+        _invalid_request(sentence)
     for name, value in configs.items():
         if config.originals.get(name) != value:
-            refusal = support.refusal(name, value) or _not_built_dynamically(name)
+            refusal = support.refusal(name, value)
             if refusal is not None:
                 _invalid_request(refusal)
 
@@ -103,11 +106,35 @@ def _check_local_retention(config: BrokerConfig) -> None:
             _invalid_request(f"{local_name}={local} must be at most {total_name}={total}, or -2.")
 
 
-def _not_built_dynamically(name: str) -> str | None:
-    """Listeners change at a start only, for now."""
-    if name in ("listeners", "listener.security.protocol.map") or listener_base(name) is not None:
-        return f"{name} cannot change at run time on this node yet; set it in the file."
-    return None
+_LISTENERS = ("listeners", "listener.security.protocol.map")
+
+
+def _check_listeners(before: BrokerConfig, after_change: BrokerConfig) -> None:
+    """What clients are told must go on listening; what listens stays what it is."""
+    if all(before.originals.get(n) == after_change.originals.get(n) for n in _LISTENERS):
+        return
+    old = {endpoint.name: endpoint.protocol for endpoint in before.listeners}
+    new = {endpoint.name: endpoint.protocol for endpoint in after_change.listeners}
+    for endpoint in before.advertised_broker_listeners:
+        if endpoint.name not in new:
+            _invalid_request(f"listeners must keep {endpoint.name}, which clients are told.")
+    for name in old.keys() & new.keys():
+        if old[name] != new[name]:
+            _invalid_request(f"Listener {name} is open and keeps its protocol {old[name]}.")
+        if _fixed_configs(before, name) != _fixed_configs(after_change, name):
+            _invalid_request(f"Listener {name} is open and keeps its configs.")
+
+
+def _fixed_configs(config: BrokerConfig, listener: str) -> dict[str, str]:
+    """The configs of one listener that cannot change while it is open."""
+    prefix = f"listener.name.{listener.lower()}."
+    return {
+        base: value
+        for name, value in config.originals.items()
+        if (base := name.removeprefix(prefix)) != name
+        and base not in definitions.CLUSTER_LEVEL_LISTENER
+        and getattr(definitions.BROKER.get(base), "dynamic", "R") != "L"
+    }
 
 
 def _invalid_request(sentence: str) -> NoReturn:

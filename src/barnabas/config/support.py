@@ -170,7 +170,7 @@ def check(properties: Mapping[str, str]) -> Report:
         if dynamic.key_of(name) is None:
             (errors if name.startswith(own.PREFIX) else warnings).extend(_unknown(name))
     if config is not None:
-        errors += _secure_listeners(config)
+        errors += secure_listeners(config)
         warnings += _timing(config)
     return Report(errors, warnings)
 
@@ -184,11 +184,12 @@ def dynamic_refusals(config: BrokerConfig) -> list[str]:
     levels = {**config.cluster, **config.broker}
     sentences = (refusal(name, text) for name, text in sorted(levels.items()))
     return [sentence for sentence in sentences if sentence is not None] + list(
-        _secure_listeners(config)
+        secure_listeners(config)
     )
 
 
-def _secure_listeners(config: BrokerConfig) -> Iterator[str]:
+def secure_listeners(config: BrokerConfig) -> Iterator[str]:
+    """A sentence for each listener of a protocol that is not built."""
     for endpoint in config.listeners:
         if endpoint.protocol != PLAINTEXT:
             yield (

@@ -46,6 +46,8 @@ class Hosting:
 
     def __init__(self, config: BrokerConfig, manager: LogManager) -> None:
         self.config = config
+        #: Told when the node's own configuration is another one.
+        self.on_config: Callable[[], None] = _nothing
         self.partitions = Partitions(self._locate, self._load)
         self.counters = TopicTable()
         self._manager = manager
@@ -131,6 +133,7 @@ class Hosting:
             except ConfigError as error:
                 log.error("dynamic configs contradict each other, the former ones stay: %s", error)
             self._manager.producer_expiration_ms = self.config.get_int("producer.id.expiration.ms")
+            self.on_config()
             names = {topic for topic, _ in self._manager.logs}
         else:
             names = {name for kind, name in changed if kind == TOPIC}
@@ -291,6 +294,10 @@ class Hosting:
             home = self._manager.homes.get((hosted.topic, hosted.index))
             if home is not None and home.path == path:
                 self.partitions.drop(hosted.topic, hosted.index, ErrorCode.KAFKA_STORAGE_ERROR)
+
+
+def _nothing() -> None:
+    return
 
 
 def _lead(hosted: HostedPartition, partition: Partition) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from barnabas.config import support
 from barnabas.config.broker import BrokerConfig
-from barnabas.config.endpoints import Endpoint as ListenerConfig
 from barnabas.config.values import ConfigError
 from barnabas.log.checkpoints import TopicPartition
 from barnabas.log.cleaning.cleaner import LogCleaner
@@ -20,17 +19,14 @@ from barnabas.log.files import DEFAULT_LIMIT
 from barnabas.log.maintenance import Intervals, LogMaintenance
 from barnabas.log.manager import LogManager
 from barnabas.metadata.controller.decision import ControllerSettings
-from barnabas.metadata.image.cluster import Endpoint
 from barnabas.ports import Ports, Timer
 from barnabas.raft.types import Endpoint as VoterEndpoint
 from barnabas.replication.metadata_log import MetadataLog, MetadataLogSettings
 from barnabas.replication.snapshotter import SnapshotSettings
 from barnabas.security.authorizer import AllowAll, Authorizer
-from barnabas.security.principal import ANONYMOUS
 from barnabas.server.broker import Broker
 from barnabas.server.compaction import follow_configs, make_cleaner
 from barnabas.server.config_schema import NodeConfigSchema
-from barnabas.server.connection_limits import ConnectionLimits
 from barnabas.server.directories import (
     Directories,
     bootstrap_of,
@@ -39,11 +35,11 @@ from barnabas.server.directories import (
     previous_epoch,
 )
 from barnabas.server.disk_space import DiskSpace
-from barnabas.server.dispatch import build_table, unsupported_api_versions
 from barnabas.server.health import Stage
 from barnabas.server.hosting import Hosting
 from barnabas.server.limits import SWEEP_INTERVAL_MS
 from barnabas.server.listener import ListenerContext
+from barnabas.server.listeners import Listeners
 from barnabas.server.loop_watch import LoopWatch
 from barnabas.server.partitions import HostedPartition
 from barnabas.server.placements import Placements
@@ -54,7 +50,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("barnabas.server")
 
-PLAINTEXT_PROTOCOL = 0
 METADATA_DIRECTORY = "__cluster_metadata-0"
 OFFLINE = (
     "log directory %s is offline: %s. Its partitions answer KAFKA_STORAGE_ERROR; nothing "
@@ -80,7 +75,7 @@ class Node:
         self._authorizer = authorizer or AllowAll()
         self._hostname = hostname
         self._max_open_files = max_open_files
-        self._listeners: list[ListenerContext] = []
+        self._listeners: Listeners | None = None
         self._directories: Directories | None = None
         self._maintenance: LogMaintenance | None = None
         self._cleaner: LogCleaner | None = None
@@ -107,7 +102,7 @@ class Node:
     @property
     def address(self) -> tuple[str, int]:
         """Where clients reach the first broker listener."""
-        for context in self._listeners:
+        for context in self.listeners:
             if not context.controller and context.socket is not None:
                 return context.socket.address
         raise RuntimeError("the node is not started")
@@ -129,7 +124,7 @@ class Node:
     @property
     def listeners(self) -> list[ListenerContext]:
         """The open listeners, those of the controller included."""
-        return self._listeners
+        return [] if self._listeners is None else self._listeners.opened
 
     @property
     def metadata(self) -> MetadataLog | None:
@@ -194,14 +189,16 @@ class Node:
             self._authorizer,
             on_storage_failure=self._read_failed,
         )
-        await self._listen(self._broker)
-        controllers = self._advertised(controller=True)
+        listeners = self._listeners = Listeners(self._broker, ports.network)
+        hosting.on_config = listeners.changed
+        await listeners.open()
+        controllers = listeners.advertised(self._hostname, controller=True)
         self._broker.controller_endpoints = tuple(
             VoterEndpoint(e.name, e.host, e.port) for e in controllers
         )
         used = manager.live
         await registration.register(
-            brokers=self._advertised(controller=False),
+            brokers=listeners.advertised(self._hostname, controller=False),
             controllers=controllers,
             directories=_ids_of(used),
             previous_epoch=previous_epoch(self._opened.logs),
@@ -211,8 +208,7 @@ class Node:
         await placements.report_all()
         manager.on_made = lambda keys: self._placed(placements, keys)
         await registration.unfence()
-        for context in self._listeners:
-            context.serve()
+        listeners.serve()
         maintenance.start()
         self._space = DiskSpace(self._opened.all, ports.clock, ports.executor)
         self._space.start()
@@ -326,49 +322,6 @@ class Node:
             delete_topic_enable=config.get_bool("delete.topic.enable"),
         )
 
-    async def _listen(self, broker: Broker) -> None:
-        config = self.config
-        unsupported = unsupported_api_versions(broker)
-        limits = ConnectionLimits(lambda: broker.config)
-        for endpoint in config.listeners:
-            controller = endpoint.name in config.controller_listener_names
-            context = ListenerContext(
-                endpoint.name,
-                build_table(broker, controller=controller),
-                unsupported,
-                controller=controller,
-                principal=ANONYMOUS,
-                max_request_bytes=config.get_int("socket.request.max.bytes"),
-                memory=broker.memory,
-                limits=limits,
-                call_soon=broker.call_soon,
-                recorder=broker.recorder,
-                now_ns=self._ports.clock.monotonic_ns,
-            )
-            context.socket = await self._ports.network.listen(
-                endpoint.host or "",
-                endpoint.port,
-                context.connect,
-                backlog=config.get_int("socket.listen.backlog.size"),
-            )
-            self._listeners.append(context)
-
-    def _advertised(self, *, controller: bool) -> list[Endpoint]:
-        """What is registered, and so told to clients: advertised addresses, with real ports."""
-        config = self.config
-        told = config.advertised_listeners or config.listeners
-        bound = {c.name: c.socket.address[1] for c in self._listeners if c.socket is not None}
-        return [
-            Endpoint(
-                each.name,
-                each.host or self._hostname,
-                each.port or bound.get(each.name, 0),
-                PLAINTEXT_PROTOCOL,
-            )
-            for each in _of_kind(told, config, controller)
-            or _of_kind(config.listeners, config, controller)
-        ]
-
     # -- while running ---------------------------------------------------------------------------
 
     def _placed(self, placements: Placements, keys: Sequence[TopicPartition]) -> None:
@@ -384,8 +337,8 @@ class Node:
         broker.recorder.sweep()
         idle_ms = self.config.get_int("connections.max.idle.ms")
         idle_ticks = max(1, idle_ms // SWEEP_INTERVAL_MS) if idle_ms >= 0 else -1
-        for context in self._listeners:
-            context.sweep(idle_ticks)
+        if self._listeners is not None:
+            self._listeners.sweep(idle_ticks)
         self._sweeper = self._ports.clock.call_later(SWEEP_INTERVAL_MS, self._sweep)
 
     def _read_failed(self, hosted: HostedPartition, failure: Exception) -> None:
@@ -428,8 +381,8 @@ class Node:
             self._sweeper.cancel()
         if self._space is not None:
             self._space.stop()
-        for context in self._listeners:
-            context.close()
+        if self._listeners is not None:
+            self._listeners.close()
         if self._broker is not None:
             await self._broker.stop()
         if self._metadata is not None and self._started(self._metadata):
@@ -462,9 +415,3 @@ def _soon(callback: Callable[[], None]) -> None:
 def _ids_of(directories: Iterable[LogDirectory]) -> list[bytes]:
     metas = [directory.meta for directory in directories]
     return [meta.directory_id for meta in metas if meta is not None and meta.directory_id]
-
-
-def _of_kind(
-    endpoints: tuple[ListenerConfig, ...], config: BrokerConfig, controller: bool
-) -> list[ListenerConfig]:
-    return [e for e in endpoints if (e.name in config.controller_listener_names) == controller]

@@ -8,6 +8,10 @@ from barnabas.config.alter import validate_broker_configs
 from barnabas.wire.errors import ErrorCode, KafkaError
 from tests.unit.config.configs import broker_config
 
+OPEN = "PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093"
+MAP = "listener.security.protocol.map"
+PLAIN = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"
+
 
 @pytest.mark.parametrize(
     ("configs", "per_broker"),
@@ -19,6 +23,10 @@ from tests.unit.config.configs import broker_config
         ({"num.io.threads": "16"}, False),
         ({"num.io.threads": "4"}, False),
         ({"log.local.retention.ms": "5", "log.retention.ms": "5"}, False),
+        ({"listeners": f"{OPEN},OTHER://h:3", MAP: f"{PLAIN},OTHER:PLAINTEXT"}, True),
+        ({"listeners": OPEN.replace("9092", "1")}, True),
+        ({"listener.name.plaintext.num.network.threads": "5"}, False),
+        ({"listener.name.plaintext.ssl.keystore.location": "/k"}, True),
     ],
 )
 def test_what_may_change_at_run_time(configs: dict[str, str], per_broker: bool) -> None:
@@ -41,8 +49,19 @@ def test_what_may_change_at_run_time(configs: dict[str, str], per_broker: bool) 
         ({"log.local.retention.ms": "6", "log.retention.ms": "5"}, False, "log.retention.ms"),
         ({"log.local.retention.bytes": "-1", "log.retention.bytes": "5"}, False, "at most"),
         ({"group.share.assignment.interval.ms": "15001"}, False, "max.assignment.interval.ms"),
-        ({"listeners": "PLAINTEXT://h:1,CONTROLLER://h:2"}, True, "on this node yet"),
-        ({"listener.name.plaintext.num.network.threads": "5"}, True, "on this node yet"),
+        ({"listeners": "OTHER://h:1,CONTROLLER://h:2"}, True, "OTHER"),
+        ({"listeners": f"{OPEN},OTHER://h:3"}, True, "OTHER"),
+        ({"listeners": f"{OPEN},OTHER://h:3", MAP: f"{PLAIN},OTHER:SSL"}, True, "OTHER uses SSL"),
+        ({MAP: "PLAINTEXT:SSL,CONTROLLER:PLAINTEXT"}, True, "keeps its protocol PLAINTEXT"),
+        (
+            {
+                "listeners": f"{OPEN},OTHER://h:3",
+                MAP: f"{PLAIN},OTHER:PLAINTEXT",
+                "listener.name.plaintext.connections.max.reauth.ms": "5",
+            },
+            True,
+            "keeps its configs",
+        ),
         ({"metric.reporters": "com.example.R"}, True, "Java classes"),
         ({"max.connection.creation.rate": "5"}, False, "not built yet"),
     ],

@@ -10,8 +10,6 @@ from typing import Final
 
 UNSEEN: Final[frozenset[str]] = frozenset(
     {
-        "runtime:listener.security.protocol.map",
-        "runtime:listeners",
         "runtime:max.connections",
         "runtime:max.connections.per.ip",
     }

@@ -60,7 +60,7 @@ class Wire:
     """A connection of a running node, fed by hand."""
 
     def __init__(self, node: Node) -> None:
-        self.connection = Connection(node._listeners[0])
+        self.connection = Connection(node.listeners[0])
         self.transport = FakeTransport()
         self.connection.connection_made(self.transport)
         self._answered = 0
