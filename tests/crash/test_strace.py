@@ -38,6 +38,8 @@ class TracedNode(Target):
         super().__init__(directory, dict(settings))
         self._kind = kind
         self._injection = injection
+        #: Interfere with calls on this file alone; they are counted by thread.
+        self.only: Path | None = None
 
     def command(self) -> list[str]:
         """The node's command behind strace."""
@@ -47,6 +49,8 @@ class TracedNode(Target):
         calls = KINDS[self._kind]
         inject = f"inject={calls}:{self._injection}"
         options = ["-f", "-o", os.devnull, "-e", f"trace={calls}", "-e", inject]
+        if self.only is not None:
+            options += ["-P", str(self.only)]
         return [strace, *options, *super().command()]
 
     def stop(self) -> int:
