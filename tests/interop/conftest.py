@@ -15,6 +15,8 @@ from tests.interop.kafka import JAVA_CLASSES, Node, ToolError, kafka_home, targe
 
 HERE = Path(__file__).parent
 WAIT_SECONDS = 30.0
+KEEP_OLD = {"log.initial.task.delay.ms": "3600000"}
+"""Tests produce records with timestamps that are years old: retention must not come in between."""
 
 MakeTopic = Callable[..., str]
 
@@ -63,7 +65,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     target = target_class()
     if target.name == "kafka" and shutil.which("java") is None:
         absent("a Java runtime")
-    with target(tmp_path_factory.mktemp("node")) as running:
+    with target(tmp_path_factory.mktemp("node"), KEEP_OLD) as running:
         yield running
     faults = [line for line in running.log_text().splitlines() if "a bug of ours" in line]
     assert not faults, running.log_tail()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.interop.conftest import KEEP_OLD
 from tests.interop.kafka import BarnabasProcess, KafkaProcess, Node
 from tests.interop.programs import PROGRAMS, Program
 
@@ -19,7 +20,7 @@ def target(
     if request.param == "kafka":
         request.getfixturevalue("java")
         kind = KafkaProcess
-    with kind(tmp_path_factory.mktemp("target")) as running:
+    with kind(tmp_path_factory.mktemp("target"), KEEP_OLD) as running:
         yield running
 
 

@@ -101,17 +101,19 @@ def send(client: Any, topic: str, records: list[Record]) -> list[int]:
     return [one.get(SECONDS).offset for one in sent]
 
 
-def read(client: Any, topic: str, count: int) -> list[tuple[int, Record]]:
-    """So many records from where the consumer stands."""
-    found: list[tuple[int, Record]] = []
+def read(client: Any, count: int) -> dict[str, list[tuple[int, Record]]]:
+    """So many records from where the consumer stands, by topic."""
+    found: dict[str, list[tuple[int, Record]]] = {at.topic: [] for at in client.assignment()}
     deadline = time.monotonic() + SECONDS
-    while len(found) < count:
+    missing = count
+    while missing > 0:
         if time.monotonic() > deadline:
-            raise AssertionError(f"{len(found)} of {count} records of {topic}")
-        some = client.poll(timeout_ms=500)
-        for one in (each for batch in some.values() for each in batch):
-            found.append((one.offset, Record(one.key, one.value, list(one.headers), one.timestamp)))
-    same(count, len(found), f"records of {topic}")
+            raise AssertionError(f"{missing} of {count} records are missing")
+        for at, some in client.poll(timeout_ms=500).items():
+            for one in some:
+                record = Record(one.key, one.value, list(one.headers), one.timestamp)
+                found[at.topic].append((one.offset, record))
+            missing -= len(some)
     return found
 
 
@@ -190,7 +192,7 @@ def acks(address: str) -> None:
                 sender.flush(SECONDS)
             with consumer(address, auto_offset_reset="earliest") as reader:
                 reader.assign([TopicPartition(topic, 0)])
-                found = read(reader, topic, EVENTS)
+                found = read(reader, EVENTS)[topic]
             same(list(enumerate(events)), found, f"records with acks={wanted}")
 
 
@@ -236,10 +238,10 @@ def offsets(address: str) -> None:
         late = reader.offsets_for_times({partition: FIRST_TIMESTAMP + EVENTS})
         same({partition: None}, late, "behind the last time")
         reader.seek(partition, EVENTS - 10)
-        tail = read(reader, topic, 10)
+        tail = read(reader, 10)[topic]
         same(list(range(EVENTS - 10, EVENTS)), [offset for offset, _ in tail], "from an offset")
         reader.seek_to_beginning(partition)
-        same((0, event(0)), read(reader, topic, EVENTS)[0], "from the beginning")
+        same((0, event(0)), read(reader, EVENTS)[topic][0], "from the beginning")
         reader.seek_to_end(partition)
         same(EVENTS, reader.position(partition), "position at the end")
 
@@ -272,11 +274,10 @@ def write(address: str) -> None:
 
 def read_topics(address: str) -> None:
     """Read what standard input asks for."""
-    found = {}
+    wanted = dict(asked_to_read())
     with consumer(address, auto_offset_reset="earliest", check_crcs=True) as reader:
-        for topic, count in asked_to_read():
-            reader.assign([TopicPartition(topic, 0)])
-            found[topic] = read(reader, topic, count)
+        reader.assign([TopicPartition(topic, 0) for topic in wanted])
+        found = read(reader, sum(wanted.values()))
     print_read(found)
 
 

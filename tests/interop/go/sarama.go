@@ -16,7 +16,7 @@ func (ibm) config(change ...func(*sarama.Config)) *sarama.Config {
 	config.Producer.Partitioner = sarama.NewManualPartitioner
 	config.Producer.Return.Successes = true
 	config.Producer.RequiredAcks = sarama.WaitForAll
-	config.Consumer.MaxWaitTime = 50 * time.Millisecond
+	config.Consumer.MaxWaitTime = 10 * time.Millisecond
 	for _, one := range change {
 		one(config)
 	}
