@@ -40,7 +40,7 @@ format: $(VENV)/.dev ## Format the sources and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 
 interop: interop-setup ## Other languages' clients, Kafka's tools, a real Apache Kafka beside ours; strace
-	$(PYTEST) -m interop -rs tests/interop tests/crash $(ARGS)
+	$(PYTEST) -m "interop and not soak" -rs tests/interop tests/crash $(ARGS)
 
 interop-setup: $(VENV)/.dev
 	@tests/interop/setup.sh
@@ -48,7 +48,7 @@ interop-setup: $(VENV)/.dev
 bench: interop-setup ## Speed and size beside a real Apache Kafka, into benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks $(ARGS)
 
-soak: interop-setup ## The long runs: many seeds, many crash images (bounded in time)
+soak: interop-setup ## The long runs: many seeds, many crash images, every swap (bounded in time)
 	$(PYTEST) -m soak --timeout 0 $(ARGS)
 
 demo: interop-setup ## 336,776 flights through the node, a kill -9 in the middle (examples/flights)

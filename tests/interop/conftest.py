@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from tests.interop.kafka import JAVA_CLASSES, Node, ToolError, kafka_home, target_class
+from tests.interop.kafka import (
+    JAVA_CLASSES,
+    KafkaProcess,
+    Node,
+    ToolError,
+    kafka_home,
+    target_class,
+)
 
 HERE = Path(__file__).parent
 WAIT_SECONDS = 30.0
@@ -69,6 +76,19 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         yield running
     faults = [line for line in running.log_text().splitlines() if "a bug of ours" in line]
     assert not faults, running.log_tail()
+
+
+@pytest.fixture(scope="module", params=["target", pytest.param("kafka", marks=pytest.mark.soak)])
+def each_node(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Node]:
+    """The node under test, and in long runs a real Kafka, which shows that the test is right."""
+    if request.param == "target":
+        yield request.getfixturevalue("node")
+        return
+    request.getfixturevalue("java")
+    with KafkaProcess(tmp_path_factory.mktemp("kafka"), KEEP_OLD) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

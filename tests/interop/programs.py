@@ -13,7 +13,8 @@ CACHE = REPOSITORY / ".cache"
 PYTHON = CACHE / "python-clients"
 GO = CACHE / "go-clients"
 NODE_JS = REPOSITORY / "tests" / "interop" / "node"
-STOPS = ("cluster", "topics", "configs", "acks", "idempotent", "large", "offsets")
+RECORDS = ("cluster", "topics", "configs", "acks", "idempotent", "large", "offsets", "deleted")
+STOPS = (*RECORDS, "directories", "operated")
 
 
 class Program(NamedTuple):
@@ -61,10 +62,10 @@ class Program(NamedTuple):
 
 
 PROGRAMS = (
-    Program("aiokafka", "python"),
+    Program("aiokafka", "python", stops=RECORDS),
     Program("kafka-python", "python"),
     Program("franz-go", "go"),
     Program("sarama", "go"),
-    Program("kafkajs", "node", reads=False),
+    Program("kafkajs", "node", reads=False, stops=(*RECORDS, "operated")),
     Program("platformatic", "node", reads=False),
 )

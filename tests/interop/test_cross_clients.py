@@ -153,19 +153,19 @@ def write(writer: str, node: Node, kcat: str) -> dict[str, list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
-def written(node: Node, kcat: str, java: object) -> Seen:
+def written(each_node: Node, kcat: str, java: object) -> Seen:
     """All topics of all clients, and what each was told to write."""
     del java
-    admin = AdminClient({"bootstrap.servers": node.address})
+    admin = AdminClient({"bootstrap.servers": each_node.address})
     names = [f"{writer}-{codec}" for writer in WRITERS for codec in codecs_of(writer)]
     new = [NewTopic(name, 1, 1, config={"retention.ms": "-1"}) for name in names]
     for done in admin.create_topics(new).values():
         done.result(WAIT_SECONDS)
     told: Seen = {}
     for writer in WRITERS:
-        told |= write(writer, node, kcat)
+        told |= write(writer, each_node, kcat)
     # Of the records that kcat stamps the first reader says when.
-    stamped = read_with_librdkafka(node, {topic: RECORDS for topic in told if "kcat" in topic})
+    stamped = read_with_librdkafka(each_node, {topic: RECORDS for topic in told if "kcat" in topic})
     for topic, records in stamped.items():
         for record, seen in zip(told[topic], records, strict=True):
             record["timestamp"] = seen["timestamp"]
@@ -184,7 +184,7 @@ def read_with_java(node: Node, topics: dict[str, int]) -> Seen:
 
 @pytest.mark.parametrize("reader", READERS)
 def test_every_client_reads_what_every_client_writes(
-    node: Node, written: Seen, reader: str
+    each_node: Node, written: Seen, reader: str
 ) -> None:
     read: Callable[[Node, dict[str, int]], Seen]
     if reader == "confluent-kafka":
@@ -193,14 +193,14 @@ def test_every_client_reads_what_every_client_writes(
         read = read_with_java
     else:
         read = NAMED[reader].read
-    found = read(node, dict.fromkeys(written, RECORDS))
+    found = read(each_node, dict.fromkeys(written, RECORDS))
     for topic, records in written.items():
         assert found[topic] == records, topic
 
 
-def test_kcat_reads_what_every_client_writes(node: Node, written: Seen, kcat: str) -> None:
+def test_kcat_reads_what_every_client_writes(each_node: Node, written: Seen, kcat: str) -> None:
     for topic, records in written.items():
-        command = [kcat, "-b", node.address, "-C", "-q", "-e", "-X", "fetch.wait.max.ms=10"]
+        command = [kcat, "-b", each_node.address, "-C", "-q", "-e", "-X", "fetch.wait.max.ms=10"]
         form = "%o %T %K %S %h\n%k%s\n"
         printed = subprocess.run(
             [*command, "-t", topic, "-p", "0", "-o", "beginning", "-f", form],

@@ -14,10 +14,13 @@ STOPS = [
     *(f"acks {acks}" for acks in ("0", "1", "all")),
     "too large",
     "offsets",
+    "deleted",
+    "directories",
+    "operated",
 ]
 
 
 @pytest.mark.usefixtures("java")
-def test_client_tour(node: Node) -> None:
-    printed = java_tool("ClientTour", node.address).stdout.splitlines()
+def test_client_tour(each_node: Node) -> None:
+    printed = java_tool("ClientTour", each_node.address).stdout.splitlines()
     assert printed == [*(f"ok {stop}" for stop in STOPS), "tour complete"]

@@ -309,6 +309,27 @@ def test_offsets_for_times(node: Node, admin: AdminClient, make_topic: MakeTopic
         assert answer.offset == offset
 
 
+def test_delete_records(node: Node, admin: AdminClient, make_topic: MakeTopic) -> None:
+    topic = make_topic()
+    send(producer(node), topic, 100)
+
+    def delete(before: int) -> int:
+        asked = TopicPartition(topic, 0, before)
+        done = admin.delete_records([asked])[asked].result(WAIT_SECONDS)
+        watermark: int = done.low_watermark
+        return watermark
+
+    assert delete(42) == 42
+    client = consumer(node)
+    client.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
+    assert [message.offset() for message in read_to_end(client)] == list(range(42, 100))
+    client.close()
+    with pytest.raises(KafkaException) as refused:
+        delete(101)
+    assert refused.value.args[0].code() == KafkaError.OFFSET_OUT_OF_RANGE
+    assert delete(OFFSET_END) == 100
+
+
 def test_long_poll_sees_new_events(node: Node, make_topic: MakeTopic) -> None:
     topic = make_topic()
     client = consumer(node, **{"fetch.wait.max.ms": 5000, "enable.partition.eof": False})

@@ -262,7 +262,7 @@ async def deleted(address: str) -> None:
     partition = TopicPartition(topic, 0)
     async with admin(address) as client:
         await create(client, topic)
-        async with producer(address) as sender:
+        async with producer(address, acks="all") as sender:
             await send(sender, topic)
         wanted = {partition: RecordsToDelete(120)}
         same({partition: 120}, await client.delete_records(wanted), "low watermark")

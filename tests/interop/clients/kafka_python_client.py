@@ -12,12 +12,15 @@ from uuid import UUID
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import AlterConfigOp, ConfigResource
 from kafka.errors import (
+    ElectionNotNeededError,
     InvalidConfigurationError,
     InvalidPartitionsError,
     InvalidTopicError,
     MessageSizeTooLargeError,
+    OffsetOutOfRangeError,
     TopicAlreadyExistsError,
     UnknownTopicOrPartitionError,
+    for_code,
 )
 
 from tests.interop.clients.stops import (
@@ -246,6 +249,56 @@ def offsets(address: str) -> None:
         same(EVENTS, reader.position(partition), "position at the end")
 
 
+def deleted(address: str) -> None:
+    topic = "kafka-python-deleted"
+    partition = TopicPartition(topic, 0)
+    with admin(address) as client:
+        create(client, topic)
+        with producer(address) as sender:
+            send(sender, topic, [event(number) for number in range(EVENTS)])
+        found = client.delete_records({partition: 120})
+        same(120, found[partition]["low_watermark"], "low watermark")
+        with fails(OffsetOutOfRangeError, "behind the end"):
+            client.delete_records({partition: EVENTS + 1})
+    with consumer(address, auto_offset_reset="earliest") as reader:
+        reader.assign([partition])
+        same(120, read(reader, EVENTS - 120)[topic][0][0], "first offset left")
+
+
+def directories(address: str) -> None:
+    topic = "kafka-python-directories"
+    with admin(address) as client:
+        create(client, topic, 2)
+        with producer(address) as sender:
+            send(sender, topic, [event(number) for number in range(EVENTS)])
+        (broker,) = client.describe_log_dirs([topic])
+        (directory,) = broker["log_dirs"]
+        same(0, directory["error_code"], "error of the directory")
+        same(True, directory["total_bytes"] > directory["usable_bytes"] > 0, "room")
+        (about,) = directory["topics"]
+        sizes = {one["partition_index"]: one["partition_size"] for one in about["partitions"]}
+        same([0, 1], sorted(sizes), "partitions")
+        same((True, 0), (sizes[0] > EVENTS, sizes[1]), "sizes")
+
+
+def operated(address: str) -> None:
+    topic = "kafka-python-operated"
+    with admin(address) as client:
+        create(client, topic)
+        node_id = client.describe_cluster()["controller_id"]
+        (quorum,) = client.describe_metadata_quorum()["topics"]
+        (partition,) = quorum["partitions"]
+        same(node_id, partition["leader_id"], "leader of the quorum")
+        same([node_id], [one["replica_id"] for one in partition["current_voters"]], "voters")
+        same({}, client.list_partition_reassignments(), "reassignments")
+        client.alter_partition_reassignments({TopicPartition(topic, 0): [node_id]})
+        (elected,) = client.elect_leaders(0, {topic: [0]}).replica_election_results
+        error = for_code(elected.partition_result[0].error_code)
+        same(ElectionNotNeededError, error, "election")
+        same(True, topic in client.list_config_resources(["TOPIC"])["topic"], "config resources")
+        same(True, "metadata.version" in client.describe_features(), "features")
+
+
 STOPS: dict[str, Callable[[str], None]] = {
     "cluster": cluster,
     "topics": topics,
@@ -254,6 +307,9 @@ STOPS: dict[str, Callable[[str], None]] = {
     "idempotent": idempotent,
     "large": large,
     "offsets": offsets,
+    "deleted": deleted,
+    "directories": directories,
+    "operated": operated,
 }
 
 

@@ -29,13 +29,16 @@ func (franz) client(address string, options ...kgo.Opt) *kgo.Client {
 func (f franz) stops(address string) map[string]func() {
 	admin := kadm.NewClient(f.client(address))
 	return map[string]func(){
-		"cluster":    func() { f.cluster(admin, address) },
-		"topics":     func() { f.topics(admin) },
-		"configs":    func() { f.configs(admin) },
-		"acks":       func() { f.acks(admin, address) },
-		"idempotent": func() { f.idempotent(admin, address) },
-		"large":      func() { f.large(admin, address) },
-		"offsets":    func() { f.offsets(admin, address) },
+		"cluster":     func() { f.cluster(admin, address) },
+		"topics":      func() { f.topics(admin) },
+		"configs":     func() { f.configs(admin) },
+		"acks":        func() { f.acks(admin, address) },
+		"idempotent":  func() { f.idempotent(admin, address) },
+		"large":       func() { f.large(admin, address) },
+		"offsets":     func() { f.offsets(admin, address) },
+		"deleted":     func() { f.deleted(admin, address) },
+		"directories": func() { f.directories(admin, address) },
+		"operated":    func() { f.operated(admin) },
 	}
 }
 
@@ -181,6 +184,61 @@ func (f franz) offsets(admin *kadm.Client, address string) {
 	}
 	_, err = f.tryRead(address, topic, kgo.NewOffset().At(events+1), 1)
 	fails(kerr.OffsetOutOfRange, err, "behind the end")
+}
+
+func (f franz) deleted(admin *kadm.Client, address string) {
+	const topic = "franz-go-deleted"
+	f.create(admin, topic, 1, nil)
+	f.send(address, topic, allEvents())
+	remove := func(before int64) kadm.DeleteRecordsResponse {
+		wanted := kadm.Offsets{}
+		wanted.AddOffset(topic, 0, before, -1)
+		return value(admin.DeleteRecords(ctx, wanted))[topic][0]
+	}
+	done := remove(120)
+	must(done.Err)
+	same(int64(120), done.LowWatermark, "low watermark")
+	fails(kerr.OffsetOutOfRange, remove(events+1).Err, "behind the end")
+	same(allEvents()[120:], f.read(address, topic, events-120), "records left")
+}
+
+func (f franz) directories(admin *kadm.Client, address string) {
+	const topic = "franz-go-directories"
+	f.create(admin, topic, 2, nil)
+	f.send(address, topic, allEvents())
+	all := value(admin.DescribeAllLogDirs(ctx, kadm.TopicsSet{topic: {0: {}, 1: {}}}))
+	same(1, len(all.Sorted()), "directories")
+	directory := all.Sorted()[0]
+	must(directory.Err)
+	same(true, directory.TotalBytes > directory.UsableBytes && directory.UsableBytes > 0, "room")
+	same(true, directory.Topics[topic][0].Size > events, "size of what was written to")
+	same(int64(0), directory.Topics[topic][1].Size, "size of what was not")
+}
+
+func (f franz) operated(admin *kadm.Client) {
+	const topic = "franz-go-operated"
+	f.create(admin, topic, 1, nil)
+	set := kadm.TopicsSet{topic: {0: {}}}
+	id := value(admin.BrokerMetadata(ctx)).Controller
+	same(0, len(value(admin.ListPartitionReassignments(ctx, set)).Sorted()), "reassignments")
+	move := kadm.AlterPartitionAssignmentsReq{topic: {0: {id}}}
+	must(value(admin.AlterPartitionAssignments(ctx, move))[topic][0].Err)
+	elected := value(admin.ElectLeaders(ctx, kadm.ElectPreferredReplica, set))
+	fails(kerr.ElectionNotNeeded, elected[topic][0].Err, "election")
+	same(true, len(value(admin.ListConfigResources(ctx)).Resources) > 0, "config resources")
+	same(0, len(value(admin.DescribeProducers(ctx, set))[topic].Partitions[0].ActiveProducers), "producers")
+	user, rate := "franz", 1234567.0
+	entity := kadm.ClientQuotaEntity{{Type: "user", Name: &user}}
+	for _, remove := range []bool{false, true} {
+		operation := kadm.AlterClientQuotaOp{Key: "consumer_byte_rate", Value: rate, Remove: remove}
+		entry := kadm.AlterClientQuotaEntry{Entity: entity, Ops: []kadm.AlterClientQuotaOp{operation}}
+		must(value(admin.AlterClientQuotas(ctx, []kadm.AlterClientQuotaEntry{entry}))[0].Err)
+		until("the quota", func() bool {
+			filter := kadm.DescribeClientQuotaComponent{Type: "user", MatchName: &user}
+			found := value(admin.DescribeClientQuotas(ctx, true, []kadm.DescribeClientQuotaComponent{filter}))
+			return len(found) == 0 == remove
+		})
+	}
 }
 
 func (f franz) send(address, topic string, records []record, options ...kgo.Opt) []int64 {

@@ -26,13 +26,16 @@ func (ibm) config(change ...func(*sarama.Config)) *sarama.Config {
 func (s ibm) stops(address string) map[string]func() {
 	admin := value(sarama.NewClusterAdmin([]string{address}, s.config()))
 	return map[string]func(){
-		"cluster":    func() { s.cluster(admin, address) },
-		"topics":     func() { s.topics(admin) },
-		"configs":    func() { s.configs(admin) },
-		"acks":       func() { s.acks(admin, address) },
-		"idempotent": func() { s.idempotent(admin, address) },
-		"large":      func() { s.large(admin, address) },
-		"offsets":    func() { s.offsets(admin, address) },
+		"cluster":     func() { s.cluster(admin, address) },
+		"topics":      func() { s.topics(admin) },
+		"configs":     func() { s.configs(admin) },
+		"acks":        func() { s.acks(admin, address) },
+		"idempotent":  func() { s.idempotent(admin, address) },
+		"large":       func() { s.large(admin, address) },
+		"offsets":     func() { s.offsets(admin, address) },
+		"deleted":     func() { s.deleted(admin, address) },
+		"directories": func() { s.directories(admin, address) },
+		"operated":    func() { s.operated(admin) },
 	}
 }
 
@@ -167,6 +170,48 @@ func (s ibm) offsets(admin sarama.ClusterAdmin, address string) {
 	consumer := value(sarama.NewConsumerFromClient(client))
 	_, err := consumer.ConsumePartition(topic, 0, events+1)
 	fails(sarama.ErrOffsetOutOfRange, err, "behind the end")
+}
+
+func (s ibm) deleted(admin sarama.ClusterAdmin, address string) {
+	const topic = "sarama-deleted"
+	s.create(admin, topic, 1, nil)
+	s.send(address, topic, allEvents())
+	must(admin.DeleteRecords(topic, map[int32]int64{0: 120}))
+	fails(sarama.ErrOffsetOutOfRange, admin.DeleteRecords(topic, map[int32]int64{0: events + 1}), "behind the end")
+	same(allEvents()[120:], s.read(address, topic, events-120), "records left")
+}
+
+func (s ibm) directories(admin sarama.ClusterAdmin, address string) {
+	const topic = "sarama-directories"
+	s.create(admin, topic, 2, nil)
+	s.send(address, topic, allEvents())
+	_, id, err := admin.DescribeCluster()
+	must(err)
+	directories := value(admin.DescribeLogDirs([]int32{id}))[id]
+	same(1, len(directories), "directories")
+	fails(sarama.ErrNoError, directories[0].ErrorCode, "error of the directory")
+	same(true, directories[0].TotalBytes > directories[0].UsableBytes && directories[0].UsableBytes > 0, "room")
+	sizes := map[int32]int64{}
+	for _, one := range directories[0].Topics {
+		for _, partition := range one.Partitions {
+			if one.Topic == topic {
+				sizes[partition.PartitionID] = partition.Size
+			}
+		}
+	}
+	same(true, sizes[0] > events, "size of what was written to")
+	same(map[int32]int64{0: sizes[0], 1: 0}, sizes, "sizes")
+}
+
+func (s ibm) operated(admin sarama.ClusterAdmin) {
+	const topic = "sarama-operated"
+	s.create(admin, topic, 1, nil)
+	_, id, err := admin.DescribeCluster()
+	must(err)
+	same(0, len(value(admin.ListPartitionReassignments(topic, []int32{0}))), "reassignments")
+	must(admin.AlterPartitionReassignments(topic, [][]int32{{id}}))
+	elected := value(admin.ElectLeaders(sarama.PreferredElection, map[string][]int32{topic: {0}}))
+	fails(sarama.ErrElectionNotNeeded, elected[topic][0].ErrorCode, "election")
 }
 
 func (s ibm) send(address, topic string, records []record, change ...func(*sarama.Config)) []int64 {

@@ -15,11 +15,17 @@ import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.Config;
 import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.admin.DeletedRecords;
 import org.apache.kafka.clients.admin.DescribeClusterResult;
+import org.apache.kafka.clients.admin.ListConfigResourcesOptions;
 import org.apache.kafka.clients.admin.ListOffsetsResult.ListOffsetsResultInfo;
+import org.apache.kafka.clients.admin.LogDirDescription;
+import org.apache.kafka.clients.admin.NewPartitionReassignment;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.admin.RecordsToDelete;
+import org.apache.kafka.clients.admin.ReplicaInfo;
 import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -29,15 +35,22 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.ElectionType;
 import org.apache.kafka.common.TopicCollection;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.errors.ElectionNotNeededException;
 import org.apache.kafka.common.errors.InvalidConfigurationException;
+import org.apache.kafka.common.errors.OffsetOutOfRangeException;
 import org.apache.kafka.common.errors.RecordTooLargeException;
 import org.apache.kafka.common.errors.TopicExistsException;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.quota.ClientQuotaAlteration;
+import org.apache.kafka.common.quota.ClientQuotaEntity;
+import org.apache.kafka.common.quota.ClientQuotaFilter;
+import org.apache.kafka.common.quota.ClientQuotaFilterComponent;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
@@ -74,6 +87,9 @@ public final class ClientTour {
             }
             tour.tooLarge();
             tour.offsets();
+            tour.deleted();
+            tour.directories();
+            tour.operated();
         }
         System.out.println("tour complete");
     }
@@ -182,6 +198,68 @@ public final class ClientTour {
             same((long) EVENTS, consumer.position(partition), "seekToEnd");
         }
         done("offsets");
+    }
+
+    private void deleted() throws Exception {
+        create("tour-deleted", 1, Map.of());
+        produce("tour-deleted", Map.of());
+        TopicPartition partition = new TopicPartition("tour-deleted", 0);
+        DeletedRecords done = admin.deleteRecords(Map.of(partition, RecordsToDelete.beforeOffset(120)))
+            .lowWatermarks().get(partition).get();
+        same(120L, done.lowWatermark(), "low watermark");
+        fails(OffsetOutOfRangeException.class,
+            admin.deleteRecords(Map.of(partition, RecordsToDelete.beforeOffset(EVENTS + 1))).all());
+        same(120L, listed(partition, OffsetSpec.earliest()).offset(), "earliest");
+        try (Consumer<byte[], byte[]> consumer = consumer()) {
+            consumer.assign(Set.of(partition));
+            consumer.seekToBeginning(Set.of(partition));
+            same(120L, read(consumer, EVENTS - 120).get(0).offset(), "first record left");
+        }
+        done("deleted");
+    }
+
+    private void directories() throws Exception {
+        create("tour-directories", 2, Map.of());
+        produce("tour-directories", Map.of());
+        int id = admin.describeCluster().controller().get().id();
+        Collection<LogDirDescription> all =
+            admin.describeLogDirs(Set.of(id)).allDescriptions().get().get(id).values();
+        same(1, all.size(), "directories");
+        LogDirDescription directory = all.iterator().next();
+        check(directory.totalBytes().getAsLong() > directory.usableBytes().getAsLong(), "room");
+        Map<TopicPartition, ReplicaInfo> replicas = directory.replicaInfos();
+        check(replicas.get(new TopicPartition("tour-directories", 0)).size() > EVENTS, "size");
+        same(0L, replicas.get(new TopicPartition("tour-directories", 1)).size(), "size of an empty partition");
+        done("directories");
+    }
+
+    private void operated() throws Exception {
+        create("tour-operated", 1, Map.of());
+        produce("tour-operated", Map.of("enable.idempotence", true));
+        TopicPartition partition = new TopicPartition("tour-operated", 0);
+        int id = admin.describeCluster().controller().get().id();
+        same(id, admin.describeMetadataQuorum().quorumInfo().get().leaderId(), "leader of the quorum");
+        admin.alterPartitionReassignments(
+            Map.of(partition, Optional.of(new NewPartitionReassignment(List.of(id))))).all().get();
+        check(admin.listPartitionReassignments().reassignments().get().isEmpty(), "no reassignments");
+        Optional<Throwable> refused =
+            admin.electLeaders(ElectionType.PREFERRED, Set.of(partition)).partitions().get().get(partition);
+        check(refused.get() instanceof ElectionNotNeededException, "no election");
+        same(1, admin.describeProducers(Set.of(partition)).partitionResult(partition).get()
+            .activeProducers().size(), "producers");
+        check(admin.listConfigResources(Set.of(ConfigResource.Type.TOPIC), new ListConfigResourcesOptions())
+            .all().get().contains(new ConfigResource(ConfigResource.Type.TOPIC, "tour-operated")), "resources");
+        ClientQuotaEntity user = new ClientQuotaEntity(Map.of(ClientQuotaEntity.USER, "tour"));
+        for (Double rate : new Double[] {123456.0, null}) {
+            admin.alterClientQuotas(Set.of(new ClientQuotaAlteration(user,
+                Set.of(new ClientQuotaAlteration.Op("producer_byte_rate", rate))))).all().get();
+            Map<ClientQuotaEntity, Map<String, Double>> wanted =
+                rate == null ? Map.of() : Map.of(user, Map.of("producer_byte_rate", rate));
+            await("quota", () -> wanted.equals(
+                admin.describeClientQuotas(ClientQuotaFilter.containsOnly(List.of(
+                    ClientQuotaFilterComponent.ofEntity(ClientQuotaEntity.USER, "tour")))).entities().get()));
+        }
+        done("operated");
     }
 
     private List<Long> produce(String topic, Map<String, Object> settings) throws Exception {

@@ -169,6 +169,29 @@ async function offsets (address) {
   })
 }
 
+async function deleted (address) {
+  const topic = 'kafkajs-deleted'
+  await asAdmin(address, async admin => {
+    await create(admin, topic)
+    await asProducer(address, {}, producer => producer.send({ topic, messages: messages(events) }))
+    await admin.fetchTopicOffsets(topic) // what it knows of the topic's leaders it learns here
+    await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '120' }] })
+    assert.equal((await admin.fetchTopicOffsets(topic))[0].low, '120')
+  })
+}
+
+async function operated (address) {
+  const topic = 'kafkajs-operated'
+  await asAdmin(address, async admin => {
+    await create(admin, topic)
+    const { controller } = await admin.describeCluster()
+    const partitionAssignment = [{ partition: 0, replicas: [controller] }]
+    await admin.alterPartitionReassignments({ topics: [{ topic, partitionAssignment }] })
+    const { topics: moving } = await admin.listPartitionReassignments({ topics: [{ topic, partitions: [0] }] })
+    assert.deepEqual(moving, [])
+  })
+}
+
 async function write (address, topic, codec, records) {
   await asProducer(address, {}, async producer => {
     const [sent] = await producer.send({ topic, compression: CODECS[codec], messages: messages(records) })
@@ -176,4 +199,4 @@ async function write (address, topic, codec, records) {
   })
 }
 
-await main({ cluster, topics, configs, acks, idempotent, large, offsets }, write)
+await main({ cluster, topics, configs, acks, idempotent, large, offsets, deleted, operated }, write)

@@ -1,8 +1,8 @@
 // @platformatic/kafka: administration, and producers with every codec that the runtime has and acks.
 import assert from 'node:assert/strict'
 import {
-  Admin, Producer, alterConfigsV2, createPartitionsV3, describeClusterV1, describeConfigsV4,
-  incrementalAlterConfigsV1, listOffsetsV9
+  Admin, Producer, alterConfigsV2, createPartitionsV3, deleteRecordsV2, describeClusterV1, describeConfigsV4,
+  describeQuorumV2, incrementalAlterConfigsV1, listOffsetsV9, listPartitionReassignmentsV0
 } from '@platformatic/kafka'
 import { EVENTS, FIRST_TIMESTAMP, events, main, until } from './client.js'
 
@@ -171,6 +171,57 @@ async function offsets (address) {
   })
 }
 
+async function deleted (address) {
+  const topic = 'platformatic-deleted'
+  await asAdmin(address, async admin => {
+    await create(admin, topic)
+    await asProducer(address, {}, producer => producer.send({ acks: -1, messages: messages(topic, events) }))
+    const remove = async offset => {
+      const partitions = [{ partitionIndex: 0, offset }]
+      return deleteRecordsV2.api.async(await connection(admin), [{ name: topic, partitions }], TIMEOUT)
+    }
+    const answer = await remove(120n)
+    assert.equal(answer.topics[0].partitions[0].lowWatermark, 120n)
+    assert.equal(await offsetAt(admin, topic, EARLIEST), 120)
+    await fails('OFFSET_OUT_OF_RANGE', () => remove(BigInt(EVENTS + 1)))
+  })
+}
+
+async function directories (address) {
+  const topic = 'platformatic-directories'
+  await asAdmin(address, async admin => {
+    await create(admin, topic, 2)
+    await asProducer(address, {}, producer => producer.send({ acks: -1, messages: messages(topic, events) }))
+    const [{ results }] = await admin.describeLogDirs({ topics: [{ name: topic, partitions: [0, 1] }] })
+    assert.equal(results.length, 1)
+    assert(results[0].totalBytes > results[0].usableBytes && results[0].usableBytes > 0n)
+    const sizes = Object.fromEntries(
+      results[0].topics[0].partitions.map(one => [one.partitionIndex, one.partitionSize]))
+    assert(sizes[0] > BigInt(EVENTS))
+    assert.equal(sizes[1], 0n)
+  })
+}
+
+async function operated (address) {
+  const user = 'platformatic'
+  await asAdmin(address, async admin => {
+    const { controllerId } = await describeClusterV1.api.async(await connection(admin), false, 1)
+    const asked = [{ topicName: '__cluster_metadata', partitions: [{ partitionIndex: 0 }] }]
+    const quorum = await describeQuorumV2.api.async(await connection(admin), asked)
+    assert.equal(quorum.topics[0].partitions[0].leaderId, controllerId)
+    const moving = await listPartitionReassignmentsV0.api.async(await connection(admin), TIMEOUT, null)
+    assert.deepEqual(moving.topics, [])
+    const set = ops => admin.alterClientQuotas(
+      { entries: [{ entities: [{ entityType: 'user', entityName: user }], ops }], validateOnly: false })
+    const described = () => admin.describeClientQuotas(
+      { components: [{ entityType: 'user', matchType: 0, match: user }], strict: true })
+    await set([{ key: 'consumer_byte_rate', value: 1234567, remove: false }])
+    await until('the quota', async () => (await described())[0]?.values[0].value === 1234567)
+    await set([{ key: 'consumer_byte_rate', remove: true }])
+    await until('no quota', async () => (await described()).length === 0)
+  })
+}
+
 async function write (address, topic, codec, records) {
   await asProducer(address, {}, async producer => {
     const { offsets: sent } = await producer.send({ compression: codec, messages: messages(topic, records) })
@@ -178,4 +229,4 @@ async function write (address, topic, codec, records) {
   })
 }
 
-await main({ cluster, topics, configs, acks, idempotent, large, offsets }, write)
+await main({ cluster, topics, configs, acks, idempotent, large, offsets, deleted, directories, operated }, write)
