@@ -1,11 +1,11 @@
-"""Writes `barnabas/wire/messages` and `barnabas/metadata/records` from Kafka's message definitions.
+"""Writes the modules of messages and records from Kafka's message definitions: see TARGETS.
 
 Run after a move to another Kafka release:
 
     python tools/generate_messages.py KAFKA_HOME
 
-It reads the JSON definitions inside the clients and metadata jars of KAFKA_HOME/libs, and writes
-one module per definition. Only names, types, versions, tags and defaults are taken over. The
+It reads the JSON definitions inside the jars of KAFKA_HOME/libs, and writes one module per
+definition. Only names, types, versions, tags and defaults are taken over. The
 interop tests check that what is committed is what this writes.
 """
 
@@ -40,6 +40,18 @@ ZERO_DEFAULT = {"bool": "False", "float64": "0.0", "string": '""', "uuid": "ZERO
 TARGETS = (
     ("kafka-clients-*.jar", "common/message/", "wire/messages", "Kafka's requests, responses"),
     ("kafka-metadata-*.jar", "common/metadata/", "metadata/records", "Kafka's metadata records"),
+    (
+        "kafka-group-coordinator-[0-9]*.jar",
+        "common/message/",
+        "groups/records",
+        "Keys and values of the records of __consumer_offsets",
+    ),
+    (
+        "kafka-transaction-coordinator-*.jar",
+        "common/message/",
+        "transactions/records",
+        "Keys and values of the records of __transaction_state",
+    ),
 )
 
 

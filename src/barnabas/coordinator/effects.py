@@ -1,0 +1,117 @@
+"""What a decision of a coordinator asks for, and who waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import NamedTuple, Protocol, TypeAlias
+
+from barnabas.coordinator.framing import CoordinatorRecord
+from barnabas.wire.errors import ErrorCode
+from barnabas.wire.message import Message
+
+TimerKey: TypeAlias = Hashable
+"""Names a timer within its shard; setting it again moves it."""
+
+
+class Now(NamedTuple):
+    """The time of a decision, ms: `wall` for what is stored, `monotonic` for deadlines."""
+
+    wall: int
+    monotonic: int
+
+
+class Ticket(Protocol):
+    """A request that waits for its answer. One of the two is called, once.
+
+    A decision may keep a ticket in its shard's memory and answer it in the effects of a later one
+    (a JoinGroup waits for the others).
+    """
+
+    def answer(self, response: Message) -> None:
+        """Send this."""
+
+    def fail(self, error: ErrorCode) -> None:
+        """Send a response of the request's kind that says `error`."""
+
+
+class Effects:
+    """What the runtime does after a decision, in this order.
+
+    1. Appends `records` as one batch and replays them at once. When the log refuses them, the
+       effects of `refused(error)` come instead of everything else; without `refused`, every reply
+       is a `Ticket.fail` with the error that the client is to see.
+    2. Sets `timers`: (key, monotonic ms), or (key, None) to forget one.
+    3. Sends `replies` once the high watermark has passed all that is appended to the partition
+       now; so a reply without records never shows what may still be lost.
+
+    `producer`: (producer id, producer epoch) when the records are part of a transaction
+    (TxnOffsetCommit); they are replayed as such.
+    """
+
+    __slots__ = ("producer", "records", "refused", "replies", "timers")
+
+    def __init__(self) -> None:
+        self.records: list[CoordinatorRecord] = []
+        self.replies: list[tuple[Ticket, Message]] = []
+        self.timers: list[tuple[TimerKey, int | None]] = []
+        self.refused: Callable[[ErrorCode], Effects] | None = None
+        self.producer: tuple[int, int] | None = None
+
+    def reply(self, ticket: Ticket, response: Message) -> Effects:
+        """Answer `ticket`; returns these effects."""
+        self.replies.append((ticket, response))
+        return self
+
+    def write(self, key: Message, value: Message | None, version: int = 0) -> None:
+        """Append a record."""
+        self.records.append(CoordinatorRecord(key, value, version))
+
+    def set_timer(self, key: TimerKey, at_ms: int) -> None:
+        """Call `Shard.timer(key)` at this monotonic time; replaces an earlier timer of that key."""
+        self.timers.append((key, at_ms))
+
+    def cancel_timer(self, key: TimerKey) -> None:
+        """Forget a timer; harmless when there is none."""
+        self.timers.append((key, None))
+
+    def merge(self, other: Effects) -> Effects:
+        """Add what `other` asks for behind this; returns these effects."""
+        self.records += other.records
+        self.replies += other.replies
+        self.timers += other.timers
+        self.refused = self.refused or other.refused
+        self.producer = self.producer or other.producer
+        return self
+
+
+class Origin(NamedTuple):
+    """Where a replayed record stands in the log."""
+
+    offset: int
+    timestamp: int
+    producer_id: int
+    """-1 outside of a transaction."""
+    producer_epoch: int
+
+
+class Shard(Protocol):
+    """The state machine of one partition of a coordinator's topic.
+
+    Loading: `replay` and `replay_marker` for all that the log holds, then `activate`. From then on
+    decisions; `replay` follows each of their records at once.
+    """
+
+    def replay(self, record: CoordinatorRecord, origin: Origin) -> None:
+        """Take over what the log says. Never refuses, never reads a clock."""
+
+    def replay_marker(self, producer_id: int, producer_epoch: int, *, commit: bool) -> None:
+        """A transaction of a producer ended: its records count from now on, or never."""
+
+    def activate(self, now: Now) -> Effects:
+        """All is loaded: sessions begin anew, what was half done goes on."""
+
+    def timer(self, key: TimerKey, now: Now) -> Effects:
+        """A timer ran out; it is forgotten before the call."""
+
+    def unload(self) -> list[Ticket]:
+        """The partition is lost or the node stops: hand out everybody who still waits."""
