@@ -88,6 +88,32 @@ async def check_batch_off_loop(
     return _append_walked(hosted, batch, rules, walked, now_ms)
 
 
+def append_own(hosted: HostedPartition, batch: bytearray) -> Appended:
+    """Append a batch that this node itself has built: records of a coordinator, a marker.
+
+    Its sequences are not looked at. The errors are those of a Produce.
+    """
+    error = hosted.error()
+    if error:
+        return Appended(error)
+    log = hosted.log
+    if hosted.replica.below_min_isr(log.config.min_insync_replicas):
+        return Appended(ErrorCode.NOT_ENOUGH_REPLICAS)
+    if len(batch) > log.config.max_message_bytes:
+        return Appended(ErrorCode.MESSAGE_TOO_LARGE)
+    base_offset = log.end_offset
+    assign(batch, 0, base_offset, hosted.replica.leader_epoch)
+    header = read_header(batch)
+    try:
+        log.append(batch, header)
+    except KafkaError as refused:  # `StorageError` among them
+        return Appended(refused.code, message=refused.message)
+    counters = hosted.counters
+    counters.bytes_in += len(batch)
+    counters.events_in += header.records_count
+    return Appended(ErrorCode.NONE, base_offset, end_offset=log.end_offset)
+
+
 def _append_walked(
     hosted: HostedPartition,
     batch: memoryview,

@@ -52,6 +52,14 @@ class Authorization:
             request.principal, request.connection.peer[0], operation, ResourceType.TOPIC, name
         )
 
+    def resource(
+        self, request: Request, operation: Operation, kind: ResourceType, name: str
+    ) -> bool:
+        """May the principal do this to a group or a transactional id?"""
+        return self._authorizer.authorize(
+            request.principal, request.connection.peer[0], operation, kind, name
+        )
+
     def cluster(self, request: Request, operation: Operation) -> bool:
         """May the principal do this to the cluster?"""
         return self._authorizer.authorize(

@@ -239,6 +239,10 @@ class Broker:
         finally:
             timer.cancel()
 
+    def has_files(self, topic: str, index: int) -> bool:
+        """Whether a partition has been used on this node."""
+        return self._hosting.has_files(topic, index)
+
     def storage_failed(self, hosted: HostedPartition, failure: Exception) -> None:
         """A read met a failing device or damage: the directory goes offline."""
         self._storage_failed(hosted, failure)

@@ -1,7 +1,8 @@
 """From (API key, version) to the handler, and from the handler's answer to bytes.
 
 Two kinds of handlers: *raw* ones (Produce, Fetch) read the frame themselves; the others get a decoded
-message and return a message, or a coroutine that will.
+message and return a message, a coroutine that will, or nothing when the request is answered by its
+ticket (`coordinators/tickets.py`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _CORRELATION = Struct(">i")
 API_VERSIONS = 18
 
-MessageHandler = Callable[["Broker", Request, Any], Message | Coroutine[Any, Any, Message]]
+MessageHandler = Callable[["Broker", Request, Any], Message | Coroutine[Any, Any, Message] | None]
 
 
 class Entry:
@@ -97,7 +98,8 @@ def _message_entry(
         result = handler(broker, request, message)
         if isinstance(result, Message):
             return encode_response(request, result, flexible)
-        broker.spawn(_answer_later(request, result, flexible))
+        if result is not None:
+            broker.spawn(_answer_later(request, result, flexible))
         return None
 
     return handle

@@ -26,6 +26,7 @@ from barnabas.metadata.image.partition import Partition
 from barnabas.partition.replica import Replica
 from barnabas.server.partitions import HostedPartition, Partitions
 from barnabas.server.topic_counters import TopicTable
+from barnabas.server.topics import INTERNAL_TOPICS
 from barnabas.wire.errors import ErrorCode, KafkaError
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ class Hosting:
         """Make the directories of new partitions, so that their first use need not."""
         new = []
         for topic_id, change in delta.changed.items():
+            if change.base.name in INTERNAL_TOPICS:
+                continue  # most of their partitions are never used
             for index, partition in change.changed_partitions.items():
                 key = (change.base.name, index)
                 if self.config.node_id not in partition.replicas or index in change.base.partitions:
@@ -142,6 +145,10 @@ class Hosting:
             if topic in names:
                 target = self.partitions.opened(topic, index) or opened
                 target.update_config(self.log_config(topic))
+
+    def has_files(self, topic: str, index: int) -> bool:
+        """Whether the partition has been used on this node."""
+        return (topic, index) in self._manager.homes
 
     def strays(self) -> list[tuple[str, int]]:
         """Partitions on disk that the metadata does not know."""

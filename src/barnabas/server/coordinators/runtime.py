@@ -1,0 +1,364 @@
+"""`CoordinatorRuntime`: the shards of one internal topic on this node, bound to log, clock and clients."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
+
+from barnabas.coordinator.effects import Effects, Now, Origin, Shard, Ticket, TimerKey
+from barnabas.coordinator.framing import RecordTypes, encode_record
+from barnabas.coordinator.placement import partition_for
+from barnabas.log.errors import LogDamaged
+from barnabas.records.builder import build_batch
+from barnabas.server.append import append_own
+from barnabas.server.coordinators.loading import client_error, load_shard
+from barnabas.server.coordinators.timers import Timers
+from barnabas.server.partitions import HostedPartition
+from barnabas.wire.errors import ErrorCode, KafkaError
+from barnabas.wire.message import Message
+
+if TYPE_CHECKING:
+    from barnabas.metadata.delta import MetadataDelta
+    from barnabas.metadata.image import MetadataImage
+    from barnabas.server.broker import Broker
+    from barnabas.server.fetch_sessions import PartitionKey
+
+log = logging.getLogger("barnabas.server")
+
+S = TypeVar("S", bound=Shard)
+
+#: A request that finds its shard still loading waits so long before it is sent away with
+#: COORDINATOR_LOAD_IN_PROGRESS: a new group on a fresh node need not come back for it.
+LOAD_WAIT_MS: Final = 1_000
+#: Requests that wait for one shard.
+LOAD_WAITERS_MAX: Final = 10_000
+
+
+class Settings(NamedTuple):
+    """What the configuration says to a coordinator's runtime."""
+
+    partitions: Callable[[], int]
+    """Partitions the topic will have; counts only until the topic is there."""
+    codec: int
+    write_timeout_ms: int
+
+
+class _Pending(NamedTuple):
+    """Replies that wait for the high watermark."""
+
+    end_offset: int
+    deadline_ms: int
+    replies: list[tuple[Ticket, Message]]
+
+
+class _Request(NamedTuple, Generic[S]):
+    """A request that waits for its shard to be loaded."""
+
+    decide: Callable[[S, Now], Effects]
+    ticket: Ticket
+
+
+class _Slot(Generic[S]):
+    """The shard of one partition: being loaded, or at work."""
+
+    __slots__ = ("epoch", "hosted", "loaded", "number", "pending", "shard", "waiting")
+
+    def __init__(self, number: int, shard: S) -> None:
+        self.number = number
+        self.shard = shard
+        self.loaded = False
+        self.hosted: HostedPartition | None = None
+        #: Leader epoch in which it was loaded: the coordinator epoch.
+        self.epoch = -1
+        self.waiting: list[_Request[S]] = []
+        self.pending: deque[_Pending] = deque()
+
+
+class CoordinatorRuntime(Generic[S]):
+    """Runs decisions on the shards of `topic`.
+
+    `make_shard(partition)` makes an empty one. Methods run on the event loop.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        topic: str,
+        types: RecordTypes,
+        make_shard: Callable[[int], S],
+        settings: Settings,
+    ) -> None:
+        self.topic = topic
+        self._broker = broker
+        self._types = types
+        self._make_shard = make_shard
+        self._settings = settings
+        self._slots: dict[int, _Slot[S]] = {}
+        self._timers = Timers(broker.clock, self._timer)
+        self._stopping = False
+
+    # -- who is responsible ----------------------------------------------------------------------
+
+    @property
+    def partitions(self) -> int:
+        """Partitions of the topic, or what it will have."""
+        topic = self._broker.image.topics.by_name.get(self.topic)
+        return self._settings.partitions() if topic is None else len(topic.partitions)
+
+    def partition_of(self, name: str) -> int:
+        """The partition that coordinates `name`."""
+        return partition_for(name, self.partitions)
+
+    def now(self) -> Now:
+        """The time of a decision."""
+        clock = self._broker.clock
+        return Now(clock.wall_ms(), clock.monotonic_ms())
+
+    # -- decisions -------------------------------------------------------------------------------
+
+    def run(self, name: str, decide: Callable[[S, Now], Effects], ticket: Ticket) -> None:
+        """Let the shard of `name` decide; its effects answer `ticket`, or keep it for later."""
+        self.run_on(self.partition_of(name), decide, ticket)
+
+    def run_on(self, number: int, decide: Callable[[S, Now], Effects], ticket: Ticket) -> None:
+        """Let the shard of a partition decide."""
+        slot = self._slots.get(number)
+        if slot is None or (slot.loaded and not self._serves(slot)):
+            error = self._check(number)
+            if error:
+                ticket.fail(error)
+                return
+            slot = self._load(number)
+        if slot.loaded:
+            self._do(slot, lambda now: decide(slot.shard, now), ticket)
+        elif len(slot.waiting) < LOAD_WAITERS_MAX:
+            slot.waiting.append(_Request(decide, ticket))
+        else:
+            ticket.fail(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
+
+    def loaded(self) -> list[int]:
+        """Partitions whose shards are at work."""
+        return [number for number, slot in self._slots.items() if slot.loaded]
+
+    @property
+    def loading(self) -> bool:
+        """Whether some shard is still being read."""
+        return any(not slot.loaded for slot in self._slots.values())
+
+    def shard(self, number: int) -> S | None:
+        """The shard of a partition when it is at work here."""
+        slot = self._slots.get(number)
+        return slot.shard if slot is not None and slot.loaded and self._serves(slot) else None
+
+    def epoch(self, number: int) -> int:
+        """The coordinator epoch of a partition that is at work here."""
+        return self._slots[number].epoch
+
+    def act(self, number: int, decide: Callable[[S, Now], Effects]) -> None:
+        """A decision that nobody asked for, on a shard that is at work; nothing on another."""
+        slot = self._slots.get(number)
+        if slot is not None and slot.loaded and self._serves(slot):
+            self._do(slot, lambda now: decide(slot.shard, now), None)
+
+    def marker(self, number: int, producer_id: int, producer_epoch: int, *, commit: bool) -> None:
+        """A transaction marker was appended to a partition of the topic."""
+        slot = self._slots.get(number)
+        if slot is not None and slot.loaded:
+            slot.shard.replay_marker(producer_id, producer_epoch, commit=commit)
+
+    def _do(self, slot: _Slot[S], decide: Callable[[Now], Effects], ticket: Ticket | None) -> None:
+        try:
+            effects = decide(self.now())
+        except KafkaError as error:
+            if ticket is None:
+                raise
+            ticket.fail(error.code)
+            return
+        self._carry_out(slot, effects)
+
+    def _carry_out(self, slot: _Slot[S], effects: Effects) -> None:
+        """Append and replay, set timers, and let the replies wait; see `Effects`."""
+        if effects.records:
+            error = self._append(slot, effects)
+            if error:
+                if effects.refused is not None:
+                    self._carry_out(slot, effects.refused(client_error(error)))
+                    return
+                for ticket, _ in effects.replies:
+                    ticket.fail(client_error(error))
+                return
+        for key, at_ms in effects.timers:
+            name = (slot.number, key)
+            if at_ms is None:
+                self._timers.cancel(name)
+            else:
+                self._timers.set(name, at_ms)
+        if effects.replies:
+            self._reply(slot, effects.replies)
+
+    def _append(self, slot: _Slot[S], effects: Effects) -> ErrorCode:
+        hosted = slot.hosted
+        assert hosted is not None
+        now_ms = self._broker.clock.wall_ms()
+        producer_id, producer_epoch = effects.producer or (-1, -1)
+        batch = build_batch(
+            [(*encode_record(record), now_ms, ()) for record in effects.records],
+            codec=self._settings.codec,
+            producer_id=producer_id,
+            producer_epoch=producer_epoch,
+            transactional=effects.producer is not None,
+        )
+        appended = append_own(hosted, batch)
+        if appended.error:
+            return appended.error
+        offset = appended.base_offset
+        for at, record in enumerate(effects.records):
+            slot.shard.replay(record, Origin(offset + at, now_ms, producer_id, producer_epoch))
+        return ErrorCode.NONE
+
+    def _reply(self, slot: _Slot[S], replies: list[tuple[Ticket, Message]]) -> None:
+        hosted = slot.hosted
+        assert hosted is not None
+        end = hosted.log.end_offset
+        if end <= hosted.replica.high_watermark and not slot.pending:
+            for ticket, response in replies:
+                ticket.answer(response)
+            return
+        deadline = self._broker.clock.monotonic_ms() + self._settings.write_timeout_ms
+        slot.pending.append(_Pending(end, deadline, replies))
+
+    # -- partitions ------------------------------------------------------------------------------
+
+    def notify(self, key: PartitionKey) -> None:
+        """The partition changed (`Watcher`): its high watermark moved, or it is lost."""
+        slot = self._slots.get(key[1])
+        if slot is None or not slot.loaded:
+            return
+        if not self._serves(slot):
+            self._unload(slot)
+            return
+        assert slot.hosted is not None
+        high_watermark = slot.hosted.replica.high_watermark
+        pending = slot.pending
+        while pending and pending[0].end_offset <= high_watermark:
+            for ticket, response in pending.popleft().replies:
+                ticket.answer(response)
+
+    def expire(self, now_ms: int) -> None:
+        """Send away replies that wait too long for their records; these stay in the log."""
+        for slot in list(self._slots.values()):
+            while slot.pending and slot.pending[0].deadline_ms <= now_ms:
+                for ticket, _ in slot.pending.popleft().replies:
+                    ticket.fail(client_error(ErrorCode.REQUEST_TIMED_OUT))
+
+    def publish(self, old: MetadataImage, new: MetadataImage, delta: MetadataDelta) -> None:
+        """Metadata changed: shards of a topic that is gone are unloaded."""
+        del old, new
+        if delta.topics is not None:
+            for slot in list(self._slots.values()):
+                if slot.loaded and not self._serves(slot):
+                    self._unload(slot)
+
+    def load_all(self) -> None:
+        """Load what this node leads and has records of: sessions and transactions go on."""
+        topic = self._broker.image.topics.by_name.get(self.topic)
+        for number in () if topic is None else topic.partitions:
+            used = self._broker.has_files(self.topic, number) and number not in self._slots
+            if used and not self._check(number):
+                self._load(number)
+
+    def stop(self) -> None:
+        """The node stops: everybody who waits is sent to look for another coordinator."""
+        self._stopping = True
+        for slot in list(self._slots.values()):
+            self._unload(slot)
+        self._timers.close()
+
+    def _check(self, number: int) -> ErrorCode:
+        if self._stopping or number >= self.partitions:
+            return ErrorCode.COORDINATOR_NOT_AVAILABLE
+        partition = self._broker.image.topics.partition(self.topic, number)
+        if partition is None:
+            return ErrorCode.COORDINATOR_NOT_AVAILABLE
+        if partition.leader != self._broker.node_id:
+            return ErrorCode.NOT_COORDINATOR
+        found = self._broker.partitions.get(self.topic, number)
+        return client_error(found) if isinstance(found, ErrorCode) else ErrorCode.NONE
+
+    def _serves(self, slot: _Slot[S]) -> bool:
+        hosted = slot.hosted
+        return (
+            hosted is not None and not hosted.error() and hosted.replica.leader_epoch == slot.epoch
+        )
+
+    def _load(self, number: int) -> _Slot[S]:
+        old = self._slots.get(number)
+        if old is not None:
+            self._unload(old)
+        slot = self._slots[number] = _Slot(number, self._make_shard(number))
+        self._broker.spawn(self._loaded(slot))
+        self._broker.clock.call_later(LOAD_WAIT_MS, lambda: self._waited(slot))
+        return slot
+
+    async def _loaded(self, slot: _Slot[S]) -> None:
+        broker = self._broker
+        error = ErrorCode.NONE
+        hosted = await broker.partitions.open(self.topic, slot.number)
+        if isinstance(hosted, ErrorCode):
+            self._give_up(slot, hosted)
+            return
+        slot.hosted = hosted
+        slot.epoch = hosted.replica.leader_epoch
+        try:
+            count = await load_shard(hosted, slot.shard, self._types, broker.executor, broker.clock)
+        except KafkaError as failure:
+            error = failure.code
+        except (OSError, LogDamaged) as failure:
+            broker.storage_failed(hosted, failure)
+            error = ErrorCode.KAFKA_STORAGE_ERROR
+        if error or self._slots.get(slot.number) is not slot or not self._serves(slot):
+            self._give_up(slot, error or ErrorCode.NOT_LEADER_OR_FOLLOWER)
+            return
+        slot.loaded = True
+        if count:
+            log.info("%s-%d is loaded: %d records", self.topic, slot.number, count)
+        hosted.watch(self, (self.topic, slot.number))
+        self._carry_out(slot, slot.shard.activate(self.now()))
+        waiting, slot.waiting = slot.waiting, []
+        for request in waiting:
+            self.run_on(slot.number, request.decide, request.ticket)
+
+    def _waited(self, slot: _Slot[S]) -> None:
+        """Those who wait for the shard have waited long enough."""
+        if not slot.loaded:
+            waiting, slot.waiting = slot.waiting, []
+            for request in waiting:
+                request.ticket.fail(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
+
+    def _give_up(self, slot: _Slot[S], error: ErrorCode) -> None:
+        if self._slots.get(slot.number) is slot:
+            del self._slots[slot.number]
+        waiting, slot.waiting = slot.waiting, []
+        for request in waiting:
+            request.ticket.fail(client_error(error))
+
+    def _unload(self, slot: _Slot[S]) -> None:
+        if self._slots.get(slot.number) is slot:
+            del self._slots[slot.number]
+        self._timers.drop(slot.number)
+        if slot.hosted is not None:
+            slot.hosted.unwatch(self, (self.topic, slot.number))
+        tickets = [ticket for each in slot.pending for ticket, _ in each.replies]
+        tickets += [request.ticket for request in slot.waiting]
+        slot.pending.clear()
+        slot.waiting = []
+        if slot.loaded:
+            tickets += slot.shard.unload()
+        slot.loaded = False
+        for ticket in tickets:
+            ticket.fail(ErrorCode.NOT_COORDINATOR)
+
+    def _timer(self, number: int, key: TimerKey) -> None:
+        self.act(number, lambda shard, now: shard.timer(key, now))
