@@ -161,8 +161,8 @@ def test_the_reply_waits_for_the_high_watermark() -> None:
     async def scenario(desk: Desk) -> None:
         assert await desk.number("a") == -1
         paper, look = desk.put("a", 7), desk.get("a")
-        assert not paper.done
-        assert not look.done, "a look shows nothing that may still be lost"
+        # Not the look either: it shows nothing that may still be lost.
+        assert [each.done for each in (paper, look)] == [False, False]
         number = desk.runtime.partition_of("a")
         await desk.told(paper)
         assert look.done
@@ -230,7 +230,7 @@ def test_a_topic_that_is_deleted_takes_its_coordinators_along() -> None:
         answer = await desk.s.ask(request, DeleteTopicsResponse)
         assert answer.responses[0].error_code == ErrorCode.NONE
         assert waiting.errors == [ErrorCode.NOT_COORDINATOR]
-        assert desk.runtime.shard(number) is None
+        assert desk.runtime.loaded() == []
         assert desk.get("a").errors == [ErrorCode.COORDINATOR_NOT_AVAILABLE]
 
     at_desk(scenario)
@@ -252,7 +252,7 @@ def test_used_partitions_are_loaded_at_the_start() -> None:
         await desk.s.restart("kill")
         again = Desk(desk.s)
         again.runtime.load_all()
-        assert again.runtime.loading
+        assert again.runtime.loaded() == []
         while again.runtime.loading:
             await again.s.sleep(1)
         assert again.runtime.loaded() == [again.runtime.partition_of("a")]
