@@ -1,0 +1,1 @@
+"""Committed offsets: how far the consumers of each group have come."""

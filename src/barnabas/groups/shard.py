@@ -1,0 +1,210 @@
+"""`GroupShard`: the groups and offsets of one partition of __consumer_offsets, as a state machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from barnabas.coordinator.effects import Effects, Now, Origin, Ticket, TimerKey
+from barnabas.coordinator.framing import CoordinatorRecord
+from barnabas.groups import administration
+from barnabas.groups.classic import membership, rebalance
+from barnabas.groups.classic.group import ClassicGroup
+from barnabas.groups.classic.join import join_group
+from barnabas.groups.classic.records import adopt_generation, group_of
+from barnabas.groups.classic.sync import sync_group
+from barnabas.groups.classic.timers import JoinTimer, SessionTimer, SyncTimer
+from barnabas.groups.context import RequestContext
+from barnabas.groups.offsets import commit, fetch
+from barnabas.groups.offsets.expiry import TOMBSTONES_AT_ONCE, expire
+from barnabas.groups.offsets.table import Committed, Place
+from barnabas.groups.records.group_metadata_key import GroupMetadataKey
+from barnabas.groups.records.group_metadata_value import GroupMetadataValue
+from barnabas.groups.records.offset_commit_key import OffsetCommitKey
+from barnabas.groups.records.offset_commit_value import OffsetCommitValue
+from barnabas.groups.settings import GroupSettings
+from barnabas.groups.state import GroupsState
+from barnabas.wire.messages.describe_groups_response import DescribedGroup
+from barnabas.wire.messages.heartbeat_request import HeartbeatRequest
+from barnabas.wire.messages.join_group_request import JoinGroupRequest
+from barnabas.wire.messages.leave_group_request import LeaveGroupRequest
+from barnabas.wire.messages.list_groups_response import ListedGroup
+from barnabas.wire.messages.offset_commit_request import OffsetCommitRequest
+from barnabas.wire.messages.offset_delete_request import OffsetDeleteRequest
+from barnabas.wire.messages.offset_fetch_request import OffsetFetchRequestGroup
+from barnabas.wire.messages.offset_fetch_response import OffsetFetchResponseGroup
+from barnabas.wire.messages.sync_group_request import SyncGroupRequest
+from barnabas.wire.messages.txn_offset_commit_request import TxnOffsetCommitRequest
+from barnabas.wire.uuids import ZERO
+
+EXPIRY: Final = "expiry"
+"""The timer of the look for expired offsets."""
+
+
+class GroupShard:
+    """See `coordinator.effects.Shard` for the contract."""
+
+    def __init__(self, settings: GroupSettings, new_id: Callable[[], str]) -> None:
+        self.state = GroupsState(settings, new_id)
+        self._active = False
+        self._expired = 0
+        """How many groups the look under way has seen."""
+
+    # -- members ---------------------------------------------------------------------------------
+
+    def join_group(
+        self, context: RequestContext, request: JoinGroupRequest, ticket: Ticket, now: Now
+    ) -> Effects:
+        """JoinGroup."""
+        return join_group(self.state, context, request, ticket, now)
+
+    def sync_group(self, request: SyncGroupRequest, ticket: Ticket, now: Now) -> Effects:
+        """SyncGroup."""
+        return sync_group(self.state, request, ticket, now)
+
+    def heartbeat(self, request: HeartbeatRequest, ticket: Ticket, now: Now) -> Effects:
+        """Heartbeat."""
+        return membership.heartbeat(self.state, request, ticket, now)
+
+    def leave_group(self, request: LeaveGroupRequest, ticket: Ticket, now: Now) -> Effects:
+        """LeaveGroup, in the form of version 3: a list of members."""
+        return membership.leave_group(self.state, request, ticket, now)
+
+    # -- offsets ---------------------------------------------------------------------------------
+
+    def commit_offsets(
+        self, context: RequestContext, request: OffsetCommitRequest, ticket: Ticket, now: Now
+    ) -> Effects:
+        """OffsetCommit."""
+        return commit.commit_offsets(self.state, context, request, ticket, now)
+
+    def commit_in_transaction(
+        self, request: TxnOffsetCommitRequest, ticket: Ticket, now: Now
+    ) -> Effects:
+        """TxnOffsetCommit."""
+        return commit.commit_in_transaction(self.state, request, ticket, now)
+
+    def fetch_offsets(
+        self, request: OffsetFetchRequestGroup, *, require_stable: bool
+    ) -> OffsetFetchResponseGroup:
+        """OffsetFetch of one group; the caller lets the answer wait for what is appended."""
+        return fetch.fetch_offsets(self.state, request, require_stable=require_stable)
+
+    def delete_offsets(self, request: OffsetDeleteRequest, ticket: Ticket) -> Effects:
+        """OffsetDelete."""
+        return commit.delete_offsets(self.state, request, ticket)
+
+    # -- administration --------------------------------------------------------------------------
+
+    def list_groups(self, states: list[str], types: list[str]) -> list[ListedGroup]:
+        """ListGroups."""
+        return administration.list_groups(self.state, states, types)
+
+    def describe(self, group_id: str, version: int) -> DescribedGroup:
+        """DescribeGroups, one group."""
+        return administration.describe(self.state, group_id, version)
+
+    def delete_group(self, group_id: str, ticket: Ticket, now: Now) -> Effects:
+        """DeleteGroups, one group."""
+        return administration.delete_group(self.state, group_id, ticket, now)
+
+    def topics_deleted(self, topics: Iterable[tuple[str, bytes]]) -> list[Effects]:
+        """Offsets of topics (name, id) that are gone: tombstones, as several batches."""
+        places: dict[Place, None] = {}
+        for name, topic_id in topics:
+            places.update(dict.fromkeys(self.state.offsets.of_topic(name, topic_id, ZERO)))
+        effects: list[Effects] = []
+        for at, place in enumerate(places):
+            if at % TOMBSTONES_AT_ONCE == 0:
+                effects.append(Effects())
+            effects[-1].write(OffsetCommitKey(*place), None)
+        return effects
+
+    # -- the log ---------------------------------------------------------------------------------
+
+    def replay(self, record: CoordinatorRecord, origin: Origin) -> None:
+        """Take over what the log says."""
+        key, value = record.key, record.value
+        if isinstance(key, OffsetCommitKey):
+            assert value is None or isinstance(value, OffsetCommitValue)
+            self._replay_offset(key, value, origin)
+        elif isinstance(key, GroupMetadataKey):
+            assert value is None or isinstance(value, GroupMetadataValue)
+            self._replay_group(key.group, value)
+
+    def _replay_offset(
+        self, key: OffsetCommitKey, value: OffsetCommitValue | None, origin: Origin
+    ) -> None:
+        state = self.state
+        place = (key.group, key.topic, key.partition)
+        if value is None:
+            state.offsets.remove(place)
+            return
+        if key.group not in state.groups:
+            # It has never had members: somebody only keeps offsets under this name.
+            state.groups[key.group] = ClassicGroup(key.group, origin.timestamp)
+        committed = Committed(value, origin.offset)
+        if origin.producer_id < 0:
+            state.offsets.put(place, committed)
+        else:
+            state.offsets.put_pending(origin.producer_id, place, committed)
+
+    def _replay_group(self, group_id: str, value: GroupMetadataValue | None) -> None:
+        groups = self.state.groups
+        if value is None:
+            groups.pop(group_id, None)
+            return
+        group = groups.get(group_id)
+        if self._active and group is not None:
+            adopt_generation(group, value)
+        else:
+            groups[group_id] = group_of(group_id, value)
+
+    def replay_marker(self, producer_id: int, producer_epoch: int, *, commit: bool) -> None:
+        """The offsets of a transaction count, or are forgotten."""
+        del producer_epoch
+        self.state.offsets.end_transaction(producer_id, commit=commit)
+
+    def activate(self, now: Now) -> Effects:
+        """All sessions begin anew; groups that are too large now have to shrink."""
+        self._active = True
+        effects = Effects()
+        effects.set_timer(EXPIRY, now.monotonic + self.state.settings.offsets_check_ms)
+        for group in list(self.state.groups.values()):
+            for member in group.members.values():
+                rebalance.restart_session(effects, group, member, now)
+            if len(group.members) > self.state.settings.max_size:
+                rebalance.prepare(self.state, group, effects, now)
+        return effects
+
+    def timer(self, key: TimerKey, now: Now) -> Effects:
+        """A session, a phase of a rebalance, or the look for expired offsets."""
+        if key == EXPIRY:
+            return self._expire(now)
+        assert isinstance(key, JoinTimer | SyncTimer | SessionTimer)
+        effects = Effects()
+        group = self.state.classic(key.group_id)
+        if group is None:
+            return effects
+        match key:
+            case JoinTimer():
+                rebalance.join_phase_over(self.state, group, effects, now)
+            case SyncTimer():
+                rebalance.sync_phase_over(self.state, group, effects, now)
+            case SessionTimer():
+                membership.session_over(self.state, group, key.member_id, effects, now)
+        return effects
+
+    def _expire(self, now: Now) -> Effects:
+        effects, self._expired = expire(self.state, now, self._expired)
+        # A little at a time, so that a million offsets do not hold the loop.
+        wait = 1 if self._expired else self.state.settings.offsets_check_ms
+        effects.set_timer(EXPIRY, now.monotonic + wait)
+        return effects
+
+    def unload(self) -> list[Ticket]:
+        """Everybody who waits for a rebalance."""
+        self._active = False
+        return [
+            ticket for group in self.state.groups.values() for ticket in rebalance.waiting(group)
+        ]
