@@ -17,6 +17,7 @@ from barnabas.ports import Clock, Executor, Ports
 from barnabas.raft.types import Endpoint
 from barnabas.security.authorizer import Authorizer
 from barnabas.server.authorization import Authorization
+from barnabas.server.coordinators.registry import Coordinators
 from barnabas.server.fetch_sessions import FetchSessionCache
 from barnabas.server.hosting import Hosting
 from barnabas.server.limits import RECEIVE_BYTES, SWEEP_INTERVAL_MS
@@ -27,6 +28,7 @@ from barnabas.server.request_times import RequestRecorder
 from barnabas.wire.errors import ErrorCode, KafkaError
 from barnabas.wire.messages.allocate_producer_ids_request import AllocateProducerIdsRequest
 from barnabas.wire.messages.create_topics_request import CreatableTopic, CreateTopicsRequest
+from barnabas.wire.uuids import to_hyphenated
 
 if TYPE_CHECKING:
     from barnabas.log.directory import LogDirectory
@@ -97,6 +99,9 @@ class Broker:
         #: Parked fetches of the metadata log, told of its progress.
         self.metadata_waiters: dict[Callable[[], None], None] = {}
         metadata.on_progress(self._metadata_progress)
+        self._random_bytes = ports.random.bytes
+        self.coordinators = Coordinators(self)
+        metadata.subscribe(self.coordinators.publish)
 
     @property
     def config(self) -> BrokerConfig:
@@ -122,7 +127,8 @@ class Broker:
             log.error("a bug of ours: a task failed", exc_info=task.exception())
 
     async def stop(self) -> None:
-        """Cancel what still runs."""
+        """Send away who waits for a coordinator, and cancel what still runs."""
+        self.coordinators.stop()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -168,6 +174,10 @@ class Broker:
             for endpoint in c.endpoints
             if endpoint.name == listener
         ]
+
+    def new_uuid_text(self) -> str:
+        """A random UUID in the usual text form, as in the ids of group members."""
+        return to_hyphenated(self._random_bytes(16))
 
     def random_broker_id(self) -> int:
         """Any broker takes requests for the controller; -1 without a live one."""

@@ -26,7 +26,7 @@ from barnabas.metadata.image.partition import Partition
 from barnabas.partition.replica import Replica
 from barnabas.server.partitions import HostedPartition, Partitions
 from barnabas.server.topic_counters import TopicTable
-from barnabas.server.topics import INTERNAL_TOPICS
+from barnabas.server.topics import made_when_used
 from barnabas.wire.errors import ErrorCode, KafkaError
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ class Hosting:
         """Make the directories of new partitions, so that their first use need not."""
         new = []
         for topic_id, change in delta.changed.items():
-            if change.base.name in INTERNAL_TOPICS:
-                continue  # most of their partitions are never used
+            if made_when_used(change.base.name):
+                continue
             for index, partition in change.changed_partitions.items():
                 key = (change.base.name, index)
                 if self.config.node_id not in partition.replicas or index in change.base.partitions:
@@ -109,6 +109,8 @@ class Hosting:
             return
         new = []
         for topic in self._image.topics.by_id.values():
+            if made_when_used(topic.name):
+                continue
             for index, partition in topic.partitions.items():
                 key = (topic.name, index)
                 if self.config.node_id in partition.replicas and key not in self._manager.homes:

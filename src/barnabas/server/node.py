@@ -210,6 +210,7 @@ class Node:
         await registration.unfence()
         listeners.serve()
         maintenance.start()
+        self._broker.coordinators.start()
         self._space = DiskSpace(self._opened.all, ports.clock, ports.executor)
         self._space.start()
         self.stage = Stage.RUNNING
@@ -334,6 +335,7 @@ class Node:
         now_ms = self._ports.clock.monotonic_ms()
         broker.coarse_ms = now_ms + SWEEP_INTERVAL_MS
         broker.partitions.expire(now_ms)
+        broker.coordinators.expire(now_ms)
         broker.recorder.sweep()
         idle_ms = self.config.get_int("connections.max.idle.ms")
         idle_ticks = max(1, idle_ms // SWEEP_INTERVAL_MS) if idle_ms >= 0 else -1

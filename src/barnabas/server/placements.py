@@ -81,6 +81,8 @@ class Placements:
     def _missing(self) -> Iterator[TopicPartition]:
         """Replicas of this node that are in no directory."""
         for topic in self._image().topics.by_id.values():
+            if made_when_used(topic.name):
+                continue
             for index, partition in topic.partitions.items():
                 key = (topic.name, index)
                 if self._node_id in partition.replicas and key not in self._manager.homes:

@@ -15,6 +15,12 @@ INTERNAL_TOPICS: Final = frozenset(
 )
 
 
+def made_when_used(topic: str) -> bool:
+    """Whether partitions of a topic get their files with their first use, not with the topic: of the
+    many that internal ones have, most are never used."""
+    return topic in INTERNAL_TOPICS
+
+
 def unknown_topic(name: str) -> ErrorCode:
     """The error for a name that is no topic: it is not there, or could not be."""
     try:

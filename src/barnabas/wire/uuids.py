@@ -30,3 +30,14 @@ def from_text(text: str) -> bytes:
     if len(raw) != 16 or urlsafe_b64encode(raw)[:22].decode("ascii") != text:
         raise ValueError(f"not a base64 UUID: {text!r}")
     return raw
+
+
+def to_hyphenated(uuid: bytes) -> str:
+    """The 36 characters of RFC 9562, version 4: 16 random bytes become a random UUID."""
+    if len(uuid) != 16:
+        raise ValueError(f"a UUID has 16 bytes, not {len(uuid)}")
+    marked = bytearray(uuid)
+    marked[6] = marked[6] & 0x0F | 0x40
+    marked[8] = marked[8] & 0x3F | 0x80
+    text = marked.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -40,3 +40,10 @@ def test_what_is_no_uuid(text: str) -> None:
 def test_bytes_of_a_wrong_length(raw: bytes) -> None:
     with pytest.raises(ValueError, match="16 bytes"):
         uuids.to_text(raw)
+
+
+def test_random_bytes_as_a_random_uuid() -> None:
+    text = uuids.to_hyphenated(bytes(range(16)))
+    assert text == "00010203-0405-4607-8809-0a0b0c0d0e0f"
+    with pytest.raises(ValueError, match="16 bytes"):
+        uuids.to_hyphenated(b"")

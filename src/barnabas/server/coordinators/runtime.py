@@ -142,6 +142,16 @@ class CoordinatorRuntime(Generic[S]):
         """Partitions whose shards are at work."""
         return [number for number, slot in self._slots.items() if slot.loaded]
 
+    def used(self) -> list[int]:
+        """Partitions that this node coordinates and that may hold anything."""
+        topic = self._broker.image.topics.by_name.get(self.topic)
+        return [
+            number
+            for number in (() if topic is None else topic.partitions)
+            if not self._check(number)
+            and (number in self._slots or self._broker.has_files(self.topic, number))
+        ]
+
     @property
     def loading(self) -> bool:
         """Whether some shard is still being read."""
