@@ -46,12 +46,6 @@ TARGETS = (
         "groups/records",
         "Keys and values of the records of __consumer_offsets",
     ),
-    (
-        "kafka-transaction-coordinator-*.jar",
-        "common/message/",
-        "transactions/records",
-        "Keys and values of the records of __transaction_state",
-    ),
 )
 
 

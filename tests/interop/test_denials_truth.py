@@ -14,7 +14,8 @@ from barnabas.wire.messages.create_topics_request import CreatableTopic, CreateT
 from barnabas.wire.messages.create_topics_response import CreateTopicsResponse
 from tests.interop.answers import Side
 from tests.interop.kafka import KafkaProcess
-from tests.unit.server.denials import CONTROLLER, DENIALS, World, codes_of, served
+from tests.unit.server.denials import CONTROLLER, DENIALS, codes_of, served
+from tests.unit.server.denials_kinds import World
 
 #: Listed by Kafka on this listener, but not served there: UNKNOWN_SERVER_ERROR for everybody.
 LISTED_ONLY = {(CONTROLLER, 50)}

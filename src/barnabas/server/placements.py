@@ -18,6 +18,7 @@ from barnabas.log.errors import LogDamaged
 from barnabas.log.manager import LogManager
 from barnabas.metadata.features import MV_DIRECTORY_ASSIGNMENT
 from barnabas.metadata.image import MetadataImage
+from barnabas.server.topics import made_when_used
 
 log = logging.getLogger("barnabas.server")
 

@@ -14,13 +14,12 @@ from barnabas.coordinator.framing import (
 from barnabas.groups.record_types import GROUP_RECORDS
 from barnabas.groups.records.offset_commit_key import OffsetCommitKey
 from barnabas.groups.records.offset_commit_value import OffsetCommitValue
-from barnabas.transactions.record_types import TRANSACTION_RECORDS
 
 KEY = OffsetCommitKey("g", "t", 3)
 VALUE = OffsetCommitValue(offset=7, leader_epoch=2, metadata="m", commit_timestamp=9)
 
 
-@pytest.mark.parametrize("types", [GROUP_RECORDS, TRANSACTION_RECORDS])
+@pytest.mark.parametrize("types", [GROUP_RECORDS])
 def test_every_type_survives_in_every_version(types: RecordTypes) -> None:
     for number, (key_class, value_class) in types.items():
         assert key_class.API_KEY == value_class.API_KEY == number

@@ -6,8 +6,8 @@ same, so that the error codes below are Kafka's and not what we think they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Iterator
+from typing import Any
 
 from barnabas.records.builder import build_batch
 from barnabas.server.handlers import DECODED, RAW
@@ -44,35 +44,14 @@ from barnabas.wire.messages import (
     unregister_broker_request,
     update_features_request,
 )
+from tests.unit.server.denials_groups import GROUP_DENIALS
+from tests.unit.server.denials_kinds import Build, Denial, World
 
 BROKER, CONTROLLER = "broker", "controller"
 TOPIC_DENIED = ErrorCode.TOPIC_AUTHORIZATION_FAILED
 CLUSTER_DENIED = ErrorCode.CLUSTER_AUTHORIZATION_FAILED
 NONE = ErrorCode.NONE
 UNKNOWN_ID = bytes([7] * 16)
-
-
-class World(NamedTuple):
-    """What is there: topic `t` with one record. `new` is not there, and must not come to be."""
-
-    topic_id: bytes
-    now_ms: int
-    node_id: int = 1
-
-
-class Denial(NamedTuple):
-    """A request in one version, and all error codes of its answer, in their order.
-
-    `sent` says what it is, for whoever reads a failure.
-    """
-
-    request: Message
-    codes: tuple[int, ...]
-    sent: str = ""
-
-
-Build: TypeAlias = Callable[[World, int, str], Iterator[Denial]]
-"""(world, version, listener) -> what to send."""
 
 
 def codes_of(value: Any) -> tuple[int, ...]:
@@ -341,6 +320,7 @@ def _describe_producers(_world: World, _version: int, _listener: str) -> Iterato
 
 
 DENIALS: dict[int, Build] = {
+    **GROUP_DENIALS,
     0: _produce,
     1: _fetch,
     2: _list_offsets,

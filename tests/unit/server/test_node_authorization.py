@@ -11,7 +11,8 @@ from barnabas.wire.messages.describe_cluster_response import DescribeClusterResp
 from barnabas.wire.messages.metadata_request import MetadataRequest
 from barnabas.wire.messages.metadata_response import MetadataResponse
 from tests.unit.server.calm import CONTROLLER_PORT, Session, calm
-from tests.unit.server.denials import CONTROLLER, DENIALS, World, codes_of, served
+from tests.unit.server.denials import CONTROLLER, DENIALS, codes_of, served
+from tests.unit.server.denials_kinds import World
 
 
 class Switch:

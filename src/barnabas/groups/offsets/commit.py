@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 GROUP_ID_NOT_FOUND_FROM = 9
 PLAIN_VERSION = 4
 EXPIRING_VERSION = 1
-"""The only version that can say when an offset expires."""
+"""The only version that can say when an offset expires; it has no leader epoch and no topic id."""
 
 
 def refuse_commit(request: OffsetCommitRequest, error: ErrorCode) -> OffsetCommitResponse:
@@ -87,15 +87,12 @@ def commit_offsets(
                 code = ErrorCode.OFFSET_METADATA_TOO_LARGE
             else:
                 code = ErrorCode.NONE
-                value = OffsetCommitValue(
-                    part.committed_offset,
-                    part.committed_leader_epoch,
-                    metadata,
-                    now.wall,
-                    expire_ms,
-                    topic.topic_id,
-                )
-                version = PLAIN_VERSION if expire_ms < 0 else EXPIRING_VERSION
+                value = OffsetCommitValue(part.committed_offset, -1, metadata, now.wall, expire_ms)
+                version = EXPIRING_VERSION
+                if expire_ms < 0:
+                    value.leader_epoch = part.committed_leader_epoch
+                    value.topic_id = topic.topic_id
+                    version = PLAIN_VERSION
                 key = OffsetCommitKey(request.group_id, topic.name, part.partition_index)
                 effects.write(key, value, version)
             answers.append(OffsetCommitResponsePartition(part.partition_index, code))

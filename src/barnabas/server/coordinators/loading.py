@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
@@ -60,7 +59,7 @@ async def load_shard(
             unsliced += replayed
             if unsliced >= RECORDS_AT_ONCE:
                 unsliced = 0
-                await asyncio.sleep(0)
+                await clock.sleep(0)
         if offset == begun:
             break  # nothing above: the end lies behind a gap that compaction left
     return done

@@ -1,1 +1,0 @@
-"""Transactions: the decisions of their coordinator, and the state that the log holds."""
