@@ -20,6 +20,10 @@ WORKS: Final = frozenset(
         "default.replication.factor",
         "delete.topic.enable",
         "fetch.max.bytes",
+        "group.initial.rebalance.delay.ms",
+        "group.max.session.timeout.ms",
+        "group.max.size",
+        "group.min.session.timeout.ms",
         "inter.broker.listener.name",
         "internal.metadata.log.segment.bytes",
         "listener.security.protocol.map",
@@ -74,6 +78,12 @@ WORKS: Final = frozenset(
         "metadata.max.retention.ms",
         "node.id",
         "num.partitions",
+        "offset.metadata.max.bytes",
+        "offsets.retention.check.interval.ms",
+        "offsets.retention.minutes",
+        "offsets.topic.compression.codec",
+        "offsets.topic.num.partitions",
+        "offsets.topic.segment.bytes",
         "producer.id.expiration.check.interval.ms",
         "producer.id.expiration.ms",
         "queued.max.request.bytes",
@@ -86,7 +96,7 @@ WORKS: Final = frozenset(
 
 _ONE_LOOP = "a node is one event loop; there is no pool or queue of this kind to size."
 _ALONE = "it matters only with more than one node."
-_GROUPS = "groups are not built yet."
+_GROUPS = "groups of this kind are not built yet."
 _TRANSACTIONS = "transactions are not built yet."
 _QUOTAS = "quotas are not built yet."
 _TIERED = "it matters only with tiered storage, which is not built yet."
@@ -104,8 +114,10 @@ _QUIET: Final = (
     ("remote.", _TIERED),
     ("follower.fetch.last.tiered.offset.enable", _TIERED),
     ("group.", _GROUPS),
+    ("offsets.topic.replication.factor", _ONE_REPLICA),
+    ("offsets.commit.timeout.ms", "a node that is its own quorum has nobody to wait for."),
+    ("offsets.load.buffer.size", "offsets are read in pieces of 1 MiB."),
     ("offsets.", _GROUPS),
-    ("offset.metadata.max.bytes", _GROUPS),
     ("share.", _GROUPS),
     ("transaction.", _TRANSACTIONS),
     ("transactional.", _TRANSACTIONS),
