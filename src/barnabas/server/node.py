@@ -210,12 +210,16 @@ class Node:
         await registration.unfence()
         listeners.serve()
         maintenance.start()
-        self._broker.coordinators.start()
-        self._space = DiskSpace(self._opened.all, ports.clock, ports.executor)
-        self._space.start()
+        self._begin_upkeep(manager, metadata)
         self.stage = Stage.RUNNING
-        if config.get_bool("log.cleaner.enable"):
-            self._cleaner = make_cleaner(manager, lambda: hosting.config)
+
+    def _begin_upkeep(self, manager: LogManager, metadata: MetadataLog) -> None:
+        """What a running node does of its own accord."""
+        self.broker.coordinators.start()
+        self._space = DiskSpace(self._opened.all, self._ports.clock, self._ports.executor)
+        self._space.start()
+        if self.config.get_bool("log.cleaner.enable"):
+            self._cleaner = make_cleaner(manager, lambda: self._hosting.config)
             metadata.subscribe(partial(follow_configs, self._cleaner))
             self._cleaner.start()
         self._sweep()
