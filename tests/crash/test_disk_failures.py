@@ -51,18 +51,18 @@ def test_a_full_disk(tmp_path: Path, small_disk: Path) -> None:
     node.data = small_disk / "data"
     batch = bytes(build_batch([(b"k", os.urandom(400_000), now_ms(), ())]))
     acknowledged = 0
-    node.start()
-    node.make_topic("steady")
-    with node.connect() as client:
-        error = 0
-        while not error:
-            answer = produce(client, "steady", batch)
-            error = answer.error_code
-            acknowledged += not error
-    assert error == ErrorCode.KAFKA_STORAGE_ERROR
-    assert acknowledged
-    assert node.process is not None
-    assert node.process.wait(20) not in (0, -9)
+    with node:
+        node.make_topic("steady")
+        with node.connect() as client:
+            error = 0
+            while not error:
+                answer = produce(client, "steady", batch)
+                error = answer.error_code
+                acknowledged += not error
+        assert error == ErrorCode.KAFKA_STORAGE_ERROR
+        assert acknowledged
+        assert node.process is not None
+        assert node.process.wait(20) not in (0, -9)
     assert "No space left" in sentence(node)
     assert "Traceback" not in node.log_path.read_text()
     shutil.copytree(node.data, tmp_path / "data")

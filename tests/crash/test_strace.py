@@ -55,13 +55,23 @@ class TracedNode(Target):
 
     def stop(self) -> int:
         """SIGTERM to the node itself: strace would keep it."""
-        if self.process is not None:
-            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-            for child in children:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(child), signal.SIGTERM)
-            return self.process.wait(30)
-        return 0
+        if self.process is None:
+            return 0
+        if self.process.poll() is None:
+            self._signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+    def kill(self) -> None:
+        """SIGKILL to the node and to strace."""
+        if self.process is not None and self.process.poll() is None:
+            self._signal(signal.SIGKILL)
+        super().kill()
+
+    def _signal(self, number: int) -> None:
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(child), number)
 
 
 def live(node: Target, journal: Journal) -> None:

@@ -31,23 +31,25 @@ def dirs(first: Path, second: Path) -> dict[str, str]:
     return {"log.dirs": f"{first},{second}"}
 
 
-def make_topics(node: Target, second: Path) -> None:
-    """`kept` in the first directory, `lost` in the second."""
-    node.make_topic("kept")
-    node.make_topic("lost")
+def make_topics(node: Target, second: Path) -> dict[str, int]:
+    """`kept` in the first directory, `lost` in the second, a record in each; their number."""
+    with node.connect() as client:
+        for topic in ("kept", "lost"):
+            node.make_topic(topic)
+            assert produce(client, topic, batch()).error_code == 0
     assert (second / "lost-0").is_dir()
     assert not (second / "kept-0").exists()
+    return {"kept": 1, "lost": 1}
 
 
-def write_until_it_fails(client: Client, size: int = 100) -> dict[str, int]:
-    """Write to both topics until `lost` is refused; how many records each acknowledged."""
-    written = {"kept": 0, "lost": 0}
+def write_until_it_fails(client: Client, written: dict[str, int], size: int = 100) -> None:
+    """Write to both topics until `lost` is refused; `written` counts what is acknowledged."""
     for _ in range(WRITES):
         for topic in written:
             answer = produce(client, topic, batch(size if topic == "lost" else 100))
             if answer.error_code == ErrorCode.KAFKA_STORAGE_ERROR:
                 assert topic == "lost"
-                return written
+                return
             assert answer.error_code == 0
             written[topic] += 1
     raise AssertionError("the second directory does not fail")
@@ -55,7 +57,7 @@ def write_until_it_fails(client: Client, size: int = 100) -> dict[str, int]:
 
 def check_serves_on(node: Target, client: Client, written: dict[str, int], second: Path) -> None:
     """The first directory works, the second is offline for everybody who asks."""
-    assert written["lost"] > 0
+    assert written["lost"] > 1
     for _ in range(SERVED_ON):
         assert produce(client, "kept", batch()).error_code == 0
         assert produce(client, "lost", batch()).error_code == ErrorCode.KAFKA_STORAGE_ERROR
@@ -93,12 +95,12 @@ def test_a_directory_whose_disk_fails(tmp_path: Path, kind: str, error: str) -> 
     settings = dirs(tmp_path / "data", second)
     failing = TracedNode(tmp_path, kind, f"error={error}:when=5+", settings)
     failing.only = second / "lost-0" / f"{0:020d}.log"
-    failing.start()
-    make_topics(failing, second)
-    with failing.connect() as client:
-        written = write_until_it_fails(client)
-        check_serves_on(failing, client, written, second)
-    assert failing.stop() == 0
+    with failing:
+        written = make_topics(failing, second)
+        with failing.connect() as client:
+            write_until_it_fails(client, written)
+            check_serves_on(failing, client, written, second)
+        assert failing.stop() == 0
     node = Target(tmp_path, settings)
     node.port = failing.port
     check_afterwards(node, written)
@@ -110,13 +112,13 @@ def test_a_directory_whose_disk_is_full(tmp_path: Path, small_disk: Path) -> Non
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"x" * 1_000_000)
     node = Target(tmp_path, dirs(tmp_path / "data", second))
-    node.start()
-    make_topics(node, second)
-    with node.connect() as client:
-        written = write_until_it_fails(client, size=100_000)
-        check_serves_on(node, client, written, second)
-    assert "No space left" in node.log_path.read_text()
-    assert node.stop() == 0
+    with node:
+        written = make_topics(node, second)
+        with node.connect() as client:
+            write_until_it_fails(client, written, size=100_000)
+            check_serves_on(node, client, written, second)
+        assert "No space left" in node.log_path.read_text()
+        assert node.stop() == 0
     again = Target(tmp_path, node.settings)
     again.port = node.port
     ballast.unlink()
@@ -126,18 +128,17 @@ def test_a_directory_whose_disk_is_full(tmp_path: Path, small_disk: Path) -> Non
 def test_a_directory_whose_disk_is_not_mounted(tmp_path: Path) -> None:
     first, second = tmp_path / "data", tmp_path / "second"
     node = Target(tmp_path, dirs(first, second))
-    with node, node.connect() as client:
-        make_topics(node, second)
-        for topic in ("kept", "lost"):
-            assert produce(client, topic, batch()).error_code == 0
+    with node:
+        written = make_topics(node, second)
     second.rename(tmp_path / "unmounted")
     second.mkdir()
     with node, node.connect() as client:
         assert produce(client, "kept", batch()).error_code == 0
         assert produce(client, "lost", batch()).error_code == ErrorCode.KAFKA_STORAGE_ERROR
+        written["kept"] += 1
     assert f"{second} is offline: it is empty" in node.log_path.read_text()
     assert not [path for path in second.iterdir() if path.is_dir()]
     (second / ".lock").unlink()
     second.rmdir()
     (tmp_path / "unmounted").rename(second)
-    check_afterwards(node, {"kept": 2, "lost": 1})
+    check_afterwards(node, written)
