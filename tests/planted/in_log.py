@@ -125,6 +125,22 @@ BUGS = (
         (WRITER + "test_one_sync_covers_all_that_was_written_before_it",),
     ),
     Bug(
+        "whole log in one sync",
+        "A sync round opens all files of a log, however often it has rolled.",
+        "log/writer.py",
+        "if count and len(paths) + len(more) > room:",
+        "if count < 0:",
+        (WRITER + "test_a_log_that_rolled_often_at_once_holds_few_files_open",),
+    ),
+    Bug(
+        "durable beyond a part of the sync",
+        "A sync of the oldest segments counts for the whole log.",
+        "log/writer.py",
+        "offset = rolled[last].end_offset if state.unsynced else log.written_offset",
+        "offset = log.written_offset",
+        (WRITER + "test_a_log_that_rolled_often_at_once_holds_few_files_open",),
+    ),
+    Bug(
         "failed sync ignored",
         "A log whose sync failed counts as synced.",
         "log/writer.py",

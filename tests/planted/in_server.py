@@ -7,6 +7,7 @@ from tests.planted.bug import Bug
 CONNECTION = "tests/unit/server/test_connection.py::"
 SESSIONS = "tests/unit/server/test_fetch_sessions.py::"
 FETCH = "tests/unit/server/test_node_fetch.py::"
+PRODUCE = "tests/unit/server/test_node_produce.py::"
 METADATA = "tests/unit/replication/test_metadata_log.py::"
 DRIVER = "tests/unit/replication/test_quorum_driver.py::"
 HOST = "tests/unit/host/test_host_disk.py::"
@@ -102,6 +103,41 @@ BUGS = (
         "if request.api_key != PRODUCE or request.exclusive:",
         "if request.api_key != PRODUCE:",
         (CONNECTION + "test_an_exclusive_produce_is_not_overtaken",),
+    ),
+    Bug(
+        "acks=0 answered",
+        "A refused batch of an acks=0 producer is answered, which it takes for a later answer.",
+        "server/handlers/produce.py",
+        "return _answer(PendingProduce(broker, request, [outcome]), request, acks, 0)",
+        "return PendingProduce(broker, request, [outcome]).answer()",
+        (
+            PRODUCE
+            + "test_a_failure_on_the_fast_path_closes_the_connection_of_an_acks_none_producer",
+        ),
+    ),
+    Bug(
+        "waits at a partition that is gone",
+        "A request waits for an acknowledgement of a partition that was deleted meanwhile.",
+        "server/handlers/produce.py",
+        "if hosted.gone:",
+        "if hosted.gone and acks == ACKS_NONE:",
+        (PRODUCE + "test_a_partition_that_goes_while_others_are_checked_is_answered",),
+    ),
+    Bug(
+        "failed request never answered",
+        "A bug of ours in a task leaves the request open, and its client waiting.",
+        "server/broker.py",
+        "if request is not None:\n                request.close",
+        "if request is None:\n                request.close",
+        (PRODUCE + "test_a_bug_while_a_request_waits_closes_its_connection",),
+    ),
+    Bug(
+        "no back-pressure of the disk",
+        "Producers are read from however much waits in memory for a slow disk.",
+        "log/writer.py",
+        "return self._writing_bytes + behind > WAITING_BYTES",
+        "return behind < 0",
+        (PRODUCE + "test_producers_wait_while_the_disk_does_not_keep_up",),
     ),
     Bug(
         "time of append not in the index",

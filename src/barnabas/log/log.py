@@ -58,6 +58,7 @@ class Log:
         "_roll_position",
         "_roll_timestamp",
         "_rolled",
+        "_rolled_bytes",
         "_tail",
         "_time_count",
         "_time_last",
@@ -145,6 +146,7 @@ class Log:
         self.mark_dirty: Callable[[Log], None] = _nothing
         self.sync: SyncState = SyncState()
         self._rolled: list[Pending] = []
+        self._rolled_bytes = 0
         self._dirty = False
         self._first_timestamp = -1
 
@@ -239,6 +241,11 @@ class Log:
         """Whether there are bytes that the writer has not taken."""
         return self._dirty
 
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of batches that the writer has not taken."""
+        return self._rolled_bytes + self._position - self._tail.position
+
     def update_config(self, config: LogConfig) -> None:
         """Adopt changed topic configs; they hold from the next append on."""
         self.config = config
@@ -267,6 +274,7 @@ class Log:
         tail.end_position = self._position
         pieces = [*self._rolled, tail] if self._rolled else [tail]
         self._rolled = []
+        self._rolled_bytes = 0
         self._tail = Pending(self._active, self._position, new=False)
         self._buffers = self._tail.buffers
         self._dirty = False
@@ -296,6 +304,7 @@ class Log:
         self.offline = error
         self._roll_position = NEVER
         self._rolled = []
+        self._rolled_bytes = 0
         self._tail = Pending(self._active, self._position, new=False)
         self._buffers = self._tail.buffers
         if self.sync.timer is not None:
@@ -328,6 +337,7 @@ class Log:
         tail.next_base = base
         tail.snapshot = encode_snapshot(self.producers.producers.values())
         self._rolled.append(tail)
+        self._rolled_bytes += tail.end_position - tail.position
         segment = Segment(self.path, base)
         self.segments.append(segment)
         self.bases.append(base)

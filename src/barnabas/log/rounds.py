@@ -66,23 +66,28 @@ def write_pieces(disk: Disk, opened: Opener, pieces: list[Pending], *, synced: b
 
 
 def write_round(disk: Disk, work: list[tuple[Log, list[Pending], bool]]) -> dict[Log, OSError]:
-    """A whole round on the executor, with files of its own. What failed, by log."""
+    """A whole round on the executor, with files of its own. What failed, by log.
+
+    However often a log has rolled, the files of one segment at a time are open.
+    """
     failed: dict[Log, OSError] = {}
     for log, pieces, synced in work:
-        opened: dict[str, File] = {}
+        for piece in pieces:
+            opened: dict[str, File] = {}
 
-        def open_file(path: str, opened: dict[str, File] = opened) -> File:
-            if path not in opened:
-                opened[path] = disk.open(path)
-            return opened[path]
+            def open_file(path: str, opened: dict[str, File] = opened) -> File:
+                if path not in opened:
+                    opened[path] = disk.open(path)
+                return opened[path]
 
-        try:
-            write_pieces(disk, open_file, pieces, synced=synced)
-        except OSError as error:
-            failed[log] = error
-        finally:
-            for file in opened.values():
-                file.close()
+            try:
+                write_pieces(disk, open_file, [piece], synced=synced)
+            except OSError as error:
+                failed[log] = error
+                break
+            finally:
+                for file in opened.values():
+                    file.close()
     return failed
 
 

@@ -31,6 +31,9 @@ SLOW_WRITE_MS = 5
 COOL_DOWN_MS = 1000
 """...so for that long all rounds go to the executor."""
 
+WAITING_BYTES = 64 << 20
+"""When more is on its way to files that a round is already busy with, the disk does not keep up."""
+
 Schedule = Callable[[Callable[[], None]], None]
 OnFailure = Callable[[str, OSError], None]
 Flushed = Callable[[StorageError | None], None]
@@ -61,6 +64,8 @@ class LogWriter:
         self._dirty: list[Log] = []
         self._scheduled = False
         self._not_inline_before = -1
+        self._writing_bytes = 0
+        self._want_room: list[Callable[[], None]] = []
         self._to_sync: list[Log] = []
         self._syncing = False
         self._max_sync_files = max(1, pool.limit // 2)
@@ -109,6 +114,17 @@ class LogWriter:
         _call_released(log)
 
     @property
+    def full(self) -> bool:
+        """Whether appends to a log whose `sync.busy` is set should wait (`when_room`): the executor
+        is behind, and all that it has not written is in memory."""
+        behind = sum(log.pending_bytes for log in self._dirty if log.sync.busy)
+        return self._writing_bytes + behind > WAITING_BYTES
+
+    def when_room(self, then: Callable[[], None]) -> None:
+        """Call `then` when the next round on the executor has ended. There may be room then."""
+        self._want_room.append(then)
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is pending, being written or being synced."""
         return not (self._dirty or self._scheduled or self._to_sync or self._syncing)
@@ -137,9 +153,10 @@ class LogWriter:
             self.executor_rounds += 1
             for log, _, _ in work:
                 log.sync.busy = True
+            self._writing_bytes += total
             self._executor.submit(
                 lambda: write_round(self._disk, work),
-                lambda failed, error: self._wrote(work, failed, error),
+                lambda failed, error: self._wrote(work, total, failed, error),
             )
             return
         self.inline_rounds += 1
@@ -167,12 +184,14 @@ class LogWriter:
     def _wrote(
         self,
         work: list[tuple[Log, list[Pending], bool]],
+        total: int,
         failed: dict[Log, OSError] | None,
         error: BaseException | None,
     ) -> None:
-        """An executor round ended."""
+        """An executor round of `total` bytes ended."""
         if error is not None:
             raise error  # not an OSError: a bug of ours
+        self._writing_bytes -= total
         for log, os_error in (failed or {}).items():
             self._fail(directory_of(log), os_error)
         for log, pieces, _ in work:
@@ -187,6 +206,9 @@ class LogWriter:
         for log, _, _ in work:
             if log.on_progress is not None:
                 log.on_progress()
+        waiting, self._want_room = self._want_room, []
+        for then in waiting:
+            then()
 
     def _written(self, log: Log, pieces: list[Pending]) -> None:
         log.wrote(pieces)
@@ -230,14 +252,16 @@ class LogWriter:
         waiting, self._to_sync = self._to_sync, []
         for at, log in enumerate(waiting):
             if len(paths) >= self._max_sync_files:
-                self._to_sync = waiting[at:]
+                self._to_sync = waiting[at:] + self._to_sync
                 break
             log.sync.queued = False
             if log.offline is None and (log.sync.unsynced or log.sync.new_names):
-                plan = _plan(log)
+                plan = _plan(log, self._max_sync_files - len(paths))
                 log.sync.syncing = True
                 plans.append(plan)
                 paths += plan.paths
+                if log.sync.unsynced:
+                    self._want_sync(log)  # the rest of it in a later round
         if not plans:
             return
         self._syncing = True
@@ -290,30 +314,35 @@ class LogWriter:
         self._on_failure(directory, error)
 
 
-def _plan(log: Log) -> SyncPlan:
-    """What must be synced for all that is written now; takes it out of the log's state."""
+def _plan(log: Log, room: int) -> SyncPlan:
+    """What must be synced for what is written now; takes it out of the log's state.
+
+    With more than `room` files only the oldest segments, one at least: a log that rolled many
+    times while the disk stood still must not hold all their files open at once.
+    """
     state = log.sync
     if state.timer is not None:
         state.timer.cancel()
         state.timer = None
-    paths = [segment.path + names.LOG for segment in state.unsynced]
-    for piece in state.rolled:
-        path = piece.segment.path
-        paths += [path + names.OFFSET_INDEX, path + names.TIME_INDEX]
-        if piece.segment.has_txns:
-            paths.append(path + names.TXN_INDEX)
-    last = state.unsynced[-1] if state.unsynced else log.segments[-1]
-    plan = SyncPlan(
-        log,
-        log.written_offset,
-        last.size,
-        last.base_offset,
-        paths,
-        state.rolled,
-        state.new_names,
-    )
-    state.unsynced = []
-    state.rolled = []
+    rolled = {piece.segment: piece for piece in state.rolled}
+    paths: list[str] = []
+    count = 0
+    for segment in state.unsynced:
+        more = [segment.path + names.LOG]
+        if segment in rolled:
+            more += [segment.path + names.OFFSET_INDEX, segment.path + names.TIME_INDEX]
+            if segment.has_txns:
+                more.append(segment.path + names.TXN_INDEX)
+        if count and len(paths) + len(more) > room:
+            break
+        paths += more
+        count += 1
+    taken, state.unsynced = state.unsynced[:count], state.unsynced[count:]
+    last = taken[-1] if taken else log.segments[-1]
+    offset = rolled[last].end_offset if state.unsynced else log.written_offset
+    pieces = [piece for piece in state.rolled if piece.end_offset <= offset]
+    state.rolled = state.rolled[len(pieces) :]
+    plan = SyncPlan(log, offset, last.size, last.base_offset, paths, pieces, state.new_names)
     state.new_names = False
     return plan
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from barnabas.log.directory import LogDirectory
     from barnabas.replication.metadata_log import MetadataLog
     from barnabas.server.connection import Connection
+    from barnabas.server.request import Request
 
 log = logging.getLogger("barnabas.server")
 
@@ -71,6 +72,7 @@ class Broker:
         self.executor: Executor = ports.executor
         self.recorder = RequestRecorder(ports.clock.monotonic_ns, config.slow_request_ms)
         self.topic_counters = hosting.counters
+        self.writer = hosting.writer
         self.metadata = metadata
         self.settings = settings
         self.partitions = hosting.partitions
@@ -92,7 +94,7 @@ class Broker:
         self._wildcards = {e.name for e in config.advertised_broker_listeners if not e.host}
         self._storage_failed = on_storage_failure
         # Dicts where a set would do: their order is that of insertion, the same in every run.
-        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._tasks: dict[asyncio.Task[None], Request | None] = {}
         self._creating: set[str] = set()
         #: Where the other voters reach this controller; known once the listeners are open.
         self.controller_endpoints: tuple[Endpoint, ...] = ()
@@ -115,16 +117,22 @@ class Broker:
 
     # -- tasks -----------------------------------------------------------------------------------
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work` beside the loop; its failure is logged, and it ends with the node."""
+    def spawn(self, work: Coroutine[Any, Any, None], request: Request | None = None) -> None:
+        """Run `work` beside the loop; its failure is logged, and it ends with the node.
+
+        Where `work` answers `request`, a failure closes the connection: else its client, and what
+        the client sent behind it, would wait for ever.
+        """
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks[task] = None
+        self._tasks[task] = request
         task.add_done_callback(self._task_done)
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(task, None)
+        request = self._tasks.pop(task, None)
         if not task.cancelled() and task.exception() is not None:
             log.error("a bug of ours: a task failed", exc_info=task.exception())
+            if request is not None:
+                request.close("internal error")
 
     async def stop(self) -> None:
         """Send away who waits for a coordinator, and cancel what still runs."""

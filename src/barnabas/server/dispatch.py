@@ -99,7 +99,7 @@ def _message_entry(
         if isinstance(result, Message):
             return encode_response(request, result, flexible)
         if result is not None:
-            broker.spawn(_answer_later(request, result, flexible))
+            broker.spawn(_answer_later(request, result, flexible), request)
         return None
 
     return handle
@@ -113,10 +113,6 @@ async def _answer_later(
         payload = encode_response(request, response, flexible)
     except ProtocolError as error:
         request.close(str(error))
-    except BaseException:
-        # Our bug: the task fails loudly in the log, the client learns it by the closed connection.
-        request.close("internal error")
-        raise
     else:
         request.respond(payload)
 

@@ -99,7 +99,7 @@ class FetchOperation:
         self._request.connection.parked = self
         if look.closed:
             self._reading = True
-            self._broker.spawn(self._open(look.closed, max_wait_ms))
+            self._broker.spawn(self._open(look.closed, max_wait_ms), self._request)
         elif look.cold:
             self._go_cold(look)
         else:
@@ -136,7 +136,7 @@ class FetchOperation:
     def _answer(self, look: Look, *, late: bool) -> None:
         if look.closed:
             self._reading = True
-            self._broker.spawn(self._open(look.closed, 0))
+            self._broker.spawn(self._open(look.closed, 0), self._request)
         elif look.cold:
             self._go_cold(look)
         elif look.enough or late:
@@ -144,7 +144,7 @@ class FetchOperation:
 
     def _go_cold(self, look: Look) -> None:
         self._reading = True
-        self._broker.spawn(self._read_cold(look))
+        self._broker.spawn(self._read_cold(look), self._request)
 
     def _finish(self, results: list[FetchResult]) -> Payload:
         self.cancel()

@@ -20,6 +20,7 @@ from barnabas.log.errors import LogDamaged, StorageError
 from barnabas.log.log import Log
 from barnabas.log.manager import LogManager
 from barnabas.log.names import LOG_STARTS
+from barnabas.log.writer import LogWriter
 from barnabas.metadata.image import MetadataImage
 from barnabas.metadata.image.configs import BROKER, TOPIC
 from barnabas.metadata.image.partition import Partition
@@ -56,6 +57,11 @@ class Hosting:
         self._retiring: dict[tuple[str, int], asyncio.Future[None]] = {}
         self._made_after: dict[tuple[str, int], bytes] = {}
         """New partitions, with topic id, whose name is still that of a partition being retired."""
+
+    @property
+    def writer(self) -> LogWriter:
+        """What takes appended records to disk."""
+        return self._manager.writer
 
     def log_config(self, topic: str) -> LogConfig:
         """The effective configuration of a topic."""

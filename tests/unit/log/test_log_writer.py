@@ -10,8 +10,9 @@ import pytest
 from barnabas.config.log_config import LogConfig
 from barnabas.log.errors import StorageError
 from barnabas.log.log import Log
-from barnabas.log.writer import COOL_DOWN_MS, INLINE_BYTES
+from barnabas.log.writer import COOL_DOWN_MS, INLINE_BYTES, WAITING_BYTES
 from barnabas.testing.sim import DiskFault, SimDisk
+from barnabas.testing.sim.file import SimFile
 from tests.unit.log.rebuild_oracle import read_bytes
 from tests.unit.log.world import World, append, fetch, read_all
 
@@ -243,6 +244,78 @@ def test_many_logs_share_rounds_within_the_bound_of_open_files() -> None:
     w.stop()
     text = read_bytes(disk, "/logs/recovery-point-offset-checkpoint").decode()
     assert text.startswith("0\n40\nt 0 1\n")
+
+
+class Handles:
+    """Counts the open handles of a disk."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.open: set[int] = set()
+        self.most = 0
+        opened, closed = SimDisk.open, SimFile.close
+
+        def open_file(disk: SimDisk, path: str, *, create: bool = False) -> SimFile:
+            file = opened(disk, path, create=create)
+            self.open.add(id(file))
+            self.files.append(file)
+            self.most = max(self.most, len(self.open))
+            return file
+
+        def close_file(file: SimFile) -> None:
+            self.open.discard(id(file))
+            closed(file)
+
+        self.files: list[SimFile] = []  # so that no id is given twice
+        patch.setattr(SimDisk, "open", open_file)
+        patch.setattr(SimFile, "close", close_file)
+
+
+@pytest.mark.parametrize("mode", ["synced", "page-cache"])
+def test_a_log_that_rolled_often_at_once_holds_few_files_open(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk stood still, and each batch had its own segment."""
+    disk = SimDisk()
+    config = LogConfig(ack_mode=mode, segment_bytes=200, index_interval_bytes=0)
+    w = World(disk, config, max_open_files=16)
+    log = w.open()
+    handles = Handles(monkeypatch)
+    heard: list[int] = []
+    log.on_progress = lambda: heard.append(log.durable_offset)
+    for at in range(60):
+        append(log, [b"x" * 80], producer_id=5, producer_epoch=0, base_sequence=at)
+    w.settle()
+    assert handles.most <= 16 + 4
+    assert log.durable_offset >= 59
+    assert heard == sorted(heard)
+    assert min(end for end in heard if end) < 10, "durable is what was synced, bit by bit"
+    assert log.snapshots == log.bases[1:]
+    assert log.recovery_point == 0
+    disk.power_loss()
+    again = World(disk, config).open(create=False)
+    assert again.end_offset >= 59
+    assert len(read_all(again)) >= 59 * 150
+
+
+def test_a_disk_that_does_not_keep_up_is_full() -> None:
+    w, log, _ = world()
+    other = w.open("u")
+    writer = w.manager.writer
+    append(log, [b"x" * (INLINE_BYTES + 1)])
+    w.step()  # on its way to the executor, which does not begin
+    assert log.sync.busy
+    assert not other.sync.busy
+    told: list[bool] = []
+    while not writer.full:
+        assert log.pending_bytes <= WAITING_BYTES
+        append(log, [b"x" * (1 << 20)])
+    writer.when_room(lambda: told.append(writer.full))
+    w.step()
+    assert told == []
+    w.settle()
+    assert told == [False]
+    assert log.pending_bytes == 0
+    assert log.durable_offset == log.end_offset
 
 
 def test_buffers_are_written_as_they_were_given() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 
 import pytest
 
 from barnabas.client.errors import ClientError
+from barnabas.log import writer
 from barnabas.records.batch import read_header
 from barnabas.records.compression import Codec
 from barnabas.wire.errors import ErrorCode
@@ -67,6 +69,116 @@ def test_acks_none_has_no_answer_and_a_failure_closes_the_connection() -> None:
         )
         await s.sleep(100)
         assert connection.closed
+
+    calm(scenario)
+
+
+def test_a_failure_on_the_fast_path_closes_the_connection_of_an_acks_none_producer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An answer would be taken for that of a later request."""
+
+    async def scenario(s: Session) -> None:
+        topic_id = await s.create("t")
+        connection = await s.connection()
+        good, bad = s.batch(b"a"), bytearray(s.batch(b"b"))
+        bad[-1] ^= 1
+        for data in (good, good, bytes(bad)):
+            part = [PartitionProduceData(0, data)]
+            request = ProduceRequest(None, 0, 5000, [TopicProduceData("t", topic_id, part)])
+            connection.send(request, None, lambda *_: None)
+            await s.sleep(100)
+        assert connection.closed
+        assert await s.values("t") == [b"a", b"a"]
+
+    calm(scenario)
+    assert "with acks=0 failed" in caplog.text
+
+
+async def two_compressed(s: Session) -> ProduceResponse:
+    """One request with a batch for "a" and one for "b", whose records are read off the loop."""
+    topics = [
+        TopicProduceData(
+            name, s.ids[name], [PartitionProduceData(0, s.batch(b"x", codec=Codec.GZIP))]
+        )
+        for name in ("a", "b")
+    ]
+    return await s.ask(ProduceRequest(None, -1, 5000, topics), ProduceResponse)
+
+
+def test_a_partition_that_goes_while_others_are_checked_is_answered() -> None:
+    """Nobody tells those who begin to wait at a partition that is gone."""
+
+    async def scenario(s: Session) -> None:
+        for name in ("a", "b"):
+            await s.create(name)
+            await s.produce(name, s.batch(b"first"))
+        s.node.host.disk.faults.stall_us = 200_000
+        node, gone = s.node.node, s.hosted("a")
+        assert node is not None
+        asked = asyncio.ensure_future(two_compressed(s))
+        while gone.log.end_offset == 1:
+            await asyncio.sleep(0)
+        node.broker.partitions.drop("a", 0, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        assert not gone.waiting, "it was still checking the other one"
+        codes = [topic.partition_responses[0].error_code for topic in (await asked).responses]
+        assert codes == [ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ErrorCode.NONE]
+
+    calm(scenario, {"barnabas.validation": "full"})
+
+
+def test_a_bug_while_a_request_waits_closes_its_connection(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the client sent behind it would wait for ever."""
+
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    async def scenario(s: Session) -> None:
+        for name in ("a", "b"):
+            await s.create(name)
+            await s.produce(name, s.batch(b"first"))
+        monkeypatch.setattr("barnabas.server.handlers.produce.check_batch_off_loop", broken)
+        begun = s.now
+        with pytest.raises(ClientError):
+            await two_compressed(s)
+        assert s.now - begun < 1000
+        assert await s.values("a") == [b"first"]
+
+    calm(scenario, {"barnabas.validation": "full"})
+    assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize("acks", [0, 1])
+def test_producers_wait_while_the_disk_does_not_keep_up(
+    acks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However soon they give up waiting: what is not written yet is in memory."""
+    monkeypatch.setattr(writer, "WAITING_BYTES", 2_000_000)
+    value = b"x" * 300_000
+
+    async def scenario(s: Session) -> None:
+        topic_id = await s.create("t")
+        await s.produce("t", s.batch(b"first"))
+        log = s.hosted("t").log
+        connection = await s.connection()
+        faults = s.node.host.disk.faults
+        faults.slow_rate, faults.slow_us = 1.0, 2_000_000
+        sent = 40
+        for _ in range(sent):
+            part = [PartitionProduceData(0, s.batch(value))]
+            request = ProduceRequest(None, acks, 1, [TopicProduceData("t", topic_id, part)])
+            connection.send(request, ProduceResponse if acks else None, lambda *_: None)
+        most = 0
+        for _ in range(40):
+            await s.sleep(100)
+            most = max(most, log.pending_bytes)
+        assert 1_000_000 < most < 2_000_000 + 2 * len(value)
+        faults.slow_rate = 0.0
+        while log.durable_offset < 1 + sent:
+            await s.sleep(1000)
+        assert not connection.closed
 
     calm(scenario)
 

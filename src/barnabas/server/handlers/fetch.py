@@ -45,7 +45,7 @@ def handle(broker: Broker, request: Request) -> Payload | None:
     if version >= REPLICA_STATE_FROM:
         replica_id = message.replica_state.replica_id
     if request.connection.on_controller:
-        broker.spawn(fetch_metadata(broker, request, message, replica_id))
+        broker.spawn(fetch_metadata(broker, request, message, replica_id), request)
         return None
     if replica_id >= 0 and not broker.allowed.cluster(request, Operation.CLUSTER_ACTION):
         return _refuse_follower(request, message)

@@ -12,6 +12,7 @@ path: the bytes that name topic, partition, acks and time-out are looked up, not
 
 from __future__ import annotations
 
+import asyncio
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +22,7 @@ from barnabas.server.append import Appended, append_batch, check_batch_off_loop
 from barnabas.server.dispatch import encode_response
 from barnabas.server.partitions import HostedPartition
 from barnabas.server.topics import INTERNAL_TOPICS
-from barnabas.wire.errors import ErrorCode
+from barnabas.wire.errors import ErrorCode, ProtocolError
 from barnabas.wire.messages.produce_request import ProduceRequest
 from barnabas.wire.messages.produce_response import (
     BatchIndexAndErrorMessage,
@@ -145,6 +146,9 @@ def _fast(
     broker: Broker, request: Request, target: ProduceTarget, batch: memoryview
 ) -> Payload | None:
     hosted, acks = target.hosted, target.acks
+    if hosted.log.sync.busy and broker.writer.full:
+        _hold_back(broker, request)
+        return None
     if not broker.allowed.topic(request, Operation.WRITE, hosted.topic):
         return _slow(broker, request)
     appended = append_batch(broker, hosted, batch, request.api_version, acks)
@@ -153,7 +157,7 @@ def _fast(
     if appended.error:
         outcome = Outcome(hosted.topic, hosted.topic_id, hosted.index, batch)
         outcome.settle(hosted, appended)
-        return PendingProduce(broker, request, [outcome]).answer()
+        return _answer(PendingProduce(broker, request, [outcome]), request, acks, 0)
     if acks == ACKS_NONE:
         request.settled = True
         return None
@@ -169,6 +173,28 @@ def _fast(
     else:
         hosted.wait_written(wait_for, waiter)
     return None
+
+
+def _hold_back(broker: Broker, request: Request) -> None:
+    """The disk does not keep up: the request is appended when there is room, and what its client
+    sends behind it waits, too. (Kafka's handler threads wait in the write.)"""
+    request.exclusive = True
+    broker.spawn(_when_room(broker, request), request)
+
+
+async def _when_room(broker: Broker, request: Request) -> None:
+    room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    broker.writer.when_room(lambda: None if room.done() else room.set_result(None))
+    await room
+    try:
+        payload = handle(broker, request)
+    except ProtocolError as error:
+        request.close(str(error))
+        return
+    if payload is not None:
+        request.respond(payload)
+    elif request.settled:
+        request.no_response()
 
 
 class Outcome:
@@ -215,7 +241,9 @@ class PendingProduce:
             hosted, end = outcome.hosted, outcome.appended.end_offset
             if hosted is None or outcome.appended.error:
                 continue
-            if acks == ACKS_ALL or hosted.syncs_each:
+            if hosted.gone:  # while the records of another partition were checked: nobody tells
+                outcome.appended = Appended(hosted.gone)
+            elif acks == ACKS_ALL or hosted.syncs_each:
                 if end > hosted.replica.high_watermark:
                     self._waiting += 1
                     hosted.wait_committed(end, _Part(self, outcome, deadline_ms))
@@ -303,13 +331,16 @@ def _slow(broker: Broker, request: Request) -> Payload | None:
         for part in topic.partition_data
     ]
     closed = [o for o in outcomes if _resolve(broker, request, message, o)]
+    if any(o.hosted and o.hosted.log.sync.busy for o in outcomes) and broker.writer.full:
+        _hold_back(broker, request)
+        return None
     if not closed:
         unread = _append_all(broker, request, message, outcomes)
         if not unread:
             return _complete(broker, request, message, outcomes)
     # Later produce requests of this producer wait, so that sequences stay in order.
     request.exclusive = True
-    broker.spawn(_later(broker, request, message, outcomes, closed))
+    broker.spawn(_later(broker, request, message, outcomes, closed), request)
     return None
 
 
@@ -350,6 +381,10 @@ def _append_all(
     for outcome in outcomes:
         if outcome.hosted is None:
             continue
+        error = outcome.hosted.error()
+        if error:  # since it was found, another partition had to be opened
+            outcome.appended = Appended(error)
+            continue
         batch = memoryview(outcome.records if outcome.records is not None else b"")
         appended = append_batch(broker, outcome.hosted, batch, request.api_version, message.acks)
         if appended is None:
@@ -365,15 +400,20 @@ def _complete(
     broker: Broker, request: Request, message: ProduceRequest, outcomes: list[Outcome]
 ) -> Payload | None:
     pending = PendingProduce(broker, request, outcomes)
-    if message.acks == ACKS_NONE:
+    return _answer(pending, request, message.acks, message.timeout_ms)
+
+
+def _answer(
+    pending: PendingProduce, request: Request, acks: int, timeout_ms: int
+) -> Payload | None:
+    """Now, later, or never: with acks=0 all that a client can be told of a failure is the end."""
+    if acks == ACKS_NONE:
         if pending.failed():
             request.close("a partition of a produce request with acks=0 failed")
         else:
             request.no_response()
         return None
-    if pending.wait(message.acks, message.timeout_ms):
-        return None
-    return pending.answer()
+    return None if pending.wait(acks, timeout_ms) else pending.answer()
 
 
 def _resolve(broker: Broker, request: Request, message: ProduceRequest, outcome: Outcome) -> bool:
