@@ -176,8 +176,8 @@ BUGS = (
         "indexes of a roll not synced",
         "The index files of a rolled segment are not synced with it.",
         "log/writer.py",
-        "paths += [path + names.OFFSET_INDEX, path + names.TIME_INDEX]",
-        "del path",
+        "more += [segment.path + names.OFFSET_INDEX, segment.path + names.TIME_INDEX]",
+        "more += []",
         (WRITER + "test_a_roll_leaves_a_snapshot_and_synced_indexes",),
     ),
     Bug(
