@@ -206,6 +206,21 @@ def test_aborted_records_go_and_markers_after_them() -> None:
     assert [h.base_offset for h, _ in run.batches() if h.is_control] == [4]
 
 
+def test_a_transaction_that_was_aborted_long_ago_says_nothing_of_the_next() -> None:
+    run = Compacted()
+    run.append((b"a", b"0"))
+    run.send(7, (b"x", b"1"), transactional=True)
+    run.end(7, commit=False)
+    run.roll()
+    run.clean()
+    assert run.names(names.TXN_INDEX)
+    run.send(7, (b"a", b"1"), transactional=True)
+    run.end(7, commit=True)
+    run.roll()
+    run.clean()
+    assert run.records() == [(3, b"a", b"1")]
+
+
 def test_an_open_transaction_and_all_behind_it_wait() -> None:
     run = Compacted()
     run.append((b"a", b"1"))

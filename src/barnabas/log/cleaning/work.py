@@ -79,7 +79,9 @@ class _Cleaning:
         plan = self._plan
         newest = OffsetMap(self._slots(), plan.load_factor)
         aborted = self._aborted()
-        self._build_map(newest, CleanedTransactions(aborted))
+        # One that ended before the dirty part says nothing of its producer's next transaction.
+        ahead = [txn for txn in aborted if txn.last_offset >= plan.first_dirty]
+        self._build_map(newest, CleanedTransactions(ahead))
         end = newest.latest + 1
         transactions = CleanedTransactions(aborted)
         rewriter = Rewriter(plan, newest, transactions)
