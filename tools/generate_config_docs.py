@@ -113,6 +113,11 @@ def group_rows() -> Iterable[tuple[str, ...]]:
         yield f"`{key.name}`", key.type, shown_default(key), limits(key), shown
 
 
+def client_metrics_rows() -> Iterable[tuple[str, ...]]:
+    for key in definitions.CLIENT_METRICS.values():
+        yield f"`{key.name}`", key.type, shown_default(key), limits(key)
+
+
 def generated() -> str:
     """The generated half of the page."""
     broker_head = ("Name", "Type", "Default", "Valid", "May change", "Here")
@@ -132,6 +137,11 @@ def generated() -> str:
         "Stored, checked and described; groups themselves are not built yet.",
         "",
         *table(group_head, group_rows()),
+        "## Subscriptions to clients' metrics",
+        "",
+        "Stored, checked and described; metrics of clients are not collected yet.",
+        "",
+        *table(("Name", "Type", "Default", "Valid"), client_metrics_rows()),
     ]
     return "\n".join(lines)
 

@@ -43,7 +43,7 @@ from barnabas.wire.messages.incremental_alter_configs_request import (
 from barnabas.wire.messages.incremental_alter_configs_response import (
     IncrementalAlterConfigsResponse,
 )
-from tests.interop.kafka import HOST, BarnabasProcess, KafkaProcess, answers, free_port
+from tests.interop.kafka import HOST, REPOSITORY, BarnabasProcess, KafkaProcess, answers, free_port
 
 Response = TypeVar("Response", bound=Message)
 
@@ -332,6 +332,25 @@ def test_loggers_have_the_same_form(both: Both) -> None:
         )
         assert not any(entry.synonyms for entry in entries)
     assert forms[0] == forms[1]
+
+
+def test_the_page_on_configurations_has_whatever_kafka_describes(both: Both) -> None:
+    both.kafkas.create("page", {})
+    sections = (REPOSITORY / "docs/configuration.md").read_text().split("\n## ")
+    pages = {section.partition("\n")[0]: section for section in sections}
+    for kind, name, title in (
+        (BROKER, "1", "The node"),
+        (TOPIC, "page", "Topics"),
+        (GROUP, "page", "Groups"),
+        (METRICS, "page", "Subscriptions to clients' metrics"),
+    ):
+        known = [
+            entry.name
+            for entry in both.kafkas.describe(kind, name)[1]
+            if entry.config_type != 0 and not entry.name.startswith("listener.name.")
+        ]
+        assert known
+        assert [each for each in known if f"\n| `{each}` |" not in pages[title]] == []
 
 
 LISTENERS = "listeners"

@@ -98,6 +98,30 @@ def test_config_command_on_brokers(node: Node, admin: AdminClient) -> None:
     assert "message.max.bytes" not in tool("ConfigCommand", node, "--describe", *one).stdout
 
 
+def test_config_command_on_loggers(node: Node, admin: AdminClient) -> None:
+    broker = str(next(iter(admin.list_topics(timeout=WAIT_SECONDS).brokers)))
+    loggers = ("--entity-type", "broker-loggers", "--entity-name", broker)
+    for level in ("ERROR", "INFO"):
+        tool("ConfigCommand", node, "--alter", *loggers, "--add-config", f"root={level}")
+        shown = tool("ConfigCommand", node, "--describe", *loggers).stdout
+        assert f"root={level} sensitive=false synonyms={{}}" in shown
+    unknown = ("--alter", *loggers, "--add-config", "no.such.logger=INFO")
+    assert tool("ConfigCommand", node, *unknown, check=False).returncode == 1
+
+
+def test_config_command_on_subscriptions_and_groups(node: Node) -> None:
+    mine = ("--entity-type", "client-metrics", "--entity-name", "mine")
+    tool("ConfigCommand", node, "--alter", *mine, "--add-config", "interval.ms=5000")
+    assert "interval.ms=5000" in tool("ConfigCommand", node, "--describe", *mine).stdout
+    tool("ConfigCommand", node, "--alter", *mine, "--delete-config", "interval.ms")
+    gone = tool("ConfigCommand", node, "--describe", *mine).stdout
+    assert "doesn't exist" in gone
+    group = ("--entity-type", "groups", "--entity-name", "g")
+    setting = "consumer.session.timeout.ms=50000"
+    tool("ConfigCommand", node, "--alter", *group, "--add-config", setting)
+    tool("ConfigCommand", node, "--alter", *group, "--delete-config", setting.partition("=")[0])
+
+
 def test_api_versions_features_and_cluster_id(node: Node) -> None:
     printed = tool("BrokerApiVersionsCommand", node).stdout
     assert printed.startswith(f"{node.address} (id: ")

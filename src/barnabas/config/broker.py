@@ -191,6 +191,12 @@ class BrokerConfig:
         return self.get_list("log.dirs") or self.get_list("log.dir")
 
     @property
+    def cordoned_log_dirs(self) -> frozenset[str]:
+        """Data directories that get no new partitions: `cordoned.log.dirs`, where * is all."""
+        named = self.get_list("cordoned.log.dirs")
+        return frozenset(self.log_dirs if "*" in named else named)
+
+    @property
     def metadata_log_dir(self) -> str:
         """Where `__cluster_metadata-0` is: `metadata.log.dir`, else the first data directory."""
         return self.get_str_or_none("metadata.log.dir") or self.log_dirs[0]

@@ -23,6 +23,7 @@ BROKER: Final[Mapping[str, str]] = {
     "compression.zstd.level": "How hard zstd tries where the node compresses batches itself.",
     "connections.max.idle.ms": "A connection that is silent for so long is closed; negative: never.",
     "controller.listener.names": "Which of the listeners serve the controller's APIs.",
+    "cordoned.log.dirs": "Data directories that get no new partitions; * is all of them.",
     "default.replication.factor": "Replicas of a topic that is created without a number of its own.",
     "delete.topic.enable": "Whether topics can be deleted at all.",
     "fetch.max.bytes": "At most so many bytes of records answer one fetch, the first batch apart.",

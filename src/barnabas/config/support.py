@@ -91,7 +91,6 @@ _REFUSED: Final[Mapping[str, _Rule]] = {
     "controller.quorum.auto.join.enable": (_is(True), "a quorum of several is not built yet."),
     "controller.quorum.bootstrap.servers": (_several, "a quorum of several is not built yet."),
     "controller.quorum.voters": (_several, "a quorum of several voters is not built yet."),
-    "cordoned.log.dirs": (_not(()), "cordoned directories are not built yet."),
     "create.topic.policy.class.name": (_not(None, ""), f"{_JAVA_CLASS}, so no policy can run."),
     "delegation.token.secret.key": (_not(None), "delegation tokens are not built yet."),
     "kafka.metrics.reporters": (_not(()), f"{_JAVA_CLASS}."),

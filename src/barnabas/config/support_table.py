@@ -17,6 +17,7 @@ WORKS: Final = frozenset(
         "compression.zstd.level",
         "connections.max.idle.ms",
         "controller.listener.names",
+        "cordoned.log.dirs",
         "default.replication.factor",
         "delete.topic.enable",
         "fetch.max.bytes",
@@ -101,7 +102,7 @@ _TRANSACTIONS = "transactions are not built yet."
 _QUOTAS = "quotas are not built yet."
 _TIERED = "it matters only with tiered storage, which is not built yet."
 _SECURITY = "it matters only on TLS and SASL listeners, which are not built yet."
-_METRICS = "metrics are kept in another way."
+_METRICS = "metrics are counted from the start of the node; who scrapes them makes rates."
 _KERNEL = "the kernel sizes socket buffers better than a fixed number."
 _ONE_REPLICA = "no more is asked for than there are replicas, here one."
 _INTERNAL = "internal to Apache Kafka."
@@ -110,7 +111,7 @@ _INTERNAL = "internal to Apache Kafka."
 _QUIET: Final = (
     ("log.local.retention.bytes", _TIERED),
     ("log.local.retention.ms", _TIERED),
-    ("log.dir.failure.timeout.ms", _ALONE),
+    ("log.dir.failure.timeout.ms", "broker and controller share a process."),
     ("remote.", _TIERED),
     ("follower.fetch.last.tiered.offset.enable", _TIERED),
     ("group.", _GROUPS),
@@ -138,7 +139,7 @@ _QUIET: Final = (
     ("delegation.token.", "delegation tokens are not built yet."),
     ("metrics.", _METRICS),
     ("kafka.metrics.", _METRICS),
-    ("telemetry.max.bytes", _METRICS),
+    ("telemetry.max.bytes", "metrics of clients are not collected yet."),
     ("socket.send.buffer.bytes", _KERNEL),
     ("socket.receive.buffer.bytes", _KERNEL),
     ("socket.connection.setup.", _ALONE),
@@ -149,6 +150,10 @@ _QUIET: Final = (
     ("producer.purgatory.", _ONE_LOOP),
     ("delete.records.purgatory.", _ONE_LOOP),
     ("replica.", _ALONE),
+    (
+        "controller.quorum.append.linger.ms",
+        "what comes while the metadata log is synced shares the next sync.",
+    ),
     ("controller.quorum.", _ALONE),
     ("controller.socket.timeout.ms", _ALONE),
     ("controller.performance.", _INTERNAL),
@@ -161,7 +166,7 @@ _QUIET: Final = (
     ("initial.broker.registration.timeout.ms", _ALONE),
     ("request.timeout.ms", _ALONE),
     ("early.start.listeners", "all listeners open together, when the node can answer."),
-    ("server.max.startup.time.ms", _INTERNAL),
+    ("server.max.startup.time.ms", "a start ends when the node is up or has failed."),
     ("internal.", _INTERNAL),
 )
 

@@ -54,6 +54,7 @@ class Hosting:
         self.counters = TopicTable()
         self._manager = manager
         self._image = MetadataImage.empty()
+        self._adopt()
         self._retiring: dict[tuple[str, int], asyncio.Future[None]] = {}
         self._made_after: dict[tuple[str, int], bytes] = {}
         """New partitions, with topic id, whose name is still that of a partition being retired."""
@@ -143,7 +144,7 @@ class Hosting:
                 )
             except ConfigError as error:
                 log.error("dynamic configs contradict each other, the former ones stay: %s", error)
-            self._manager.producer_expiration_ms = self.config.get_int("producer.id.expiration.ms")
+            self._adopt()
             self.on_config()
             names = {topic for topic, _ in self._manager.logs}
         else:
@@ -157,6 +158,11 @@ class Hosting:
     def has_files(self, topic: str, index: int) -> bool:
         """Whether the partition has been used on this node."""
         return (topic, index) in self._manager.homes
+
+    def _adopt(self) -> None:
+        """What the logs as a whole take from the node's own configuration."""
+        self._manager.producer_expiration_ms = self.config.get_int("producer.id.expiration.ms")
+        self._manager.cordoned = self.config.cordoned_log_dirs
 
     def strays(self) -> list[tuple[str, int]]:
         """Partitions on disk that the metadata does not know."""

@@ -169,7 +169,7 @@ class Node:
         metadata.subscribe(hosting.publish)
         settings = self._controller_settings(hosting)
         registration = self._registration = Registration(
-            config, settings, metadata, ports.clock, ports.random.bytes(16)
+            config, settings, metadata, ports.clock, ports.random.bytes(16), self._cordoned
         )
         placements = Placements(
             config.node_id, manager, lambda: metadata.image, registration.report_placements
@@ -190,7 +190,7 @@ class Node:
             on_storage_failure=self._read_failed,
         )
         listeners = self._listeners = Listeners(self._broker, ports.network)
-        hosting.on_config = listeners.changed
+        hosting.on_config = self._config_changed
         await listeners.open()
         controllers = listeners.advertised(self._hostname, controller=True)
         self._broker.controller_endpoints = tuple(
@@ -326,6 +326,14 @@ class Node:
             default_replication_factor=config.get_int("default.replication.factor"),
             delete_topic_enable=config.get_bool("delete.topic.enable"),
         )
+
+    def _cordoned(self) -> list[bytes]:
+        return _ids_of(d for d in self._opened.logs if d.path in self._manager.cordoned)
+
+    def _config_changed(self) -> None:
+        if self._listeners is not None and self.stage is Stage.RUNNING:
+            self._listeners.changed()
+            self.broker.spawn(self._registration.report_cordoned())
 
     # -- while running ---------------------------------------------------------------------------
 

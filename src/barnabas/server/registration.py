@@ -6,7 +6,7 @@ any other and needs no timer: they live and die together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from barnabas.config.broker import BrokerConfig
@@ -46,12 +46,15 @@ class Registration:
         metadata: MetadataLog,
         clock: Clock,
         incarnation_id: bytes,
+        cordoned: Callable[[], list[bytes]],
     ) -> None:
+        """`cordoned`: ids of the directories that get no new partitions at the moment."""
         self._config = config
         self._settings = settings
         self._metadata = metadata
         self._clock = clock
         self._incarnation_id = incarnation_id
+        self._cordoned = cordoned
         self._sessions = BrokerSessions(config.get_int("broker.session.timeout.ms"))
         self.broker_epoch = -1
         metadata.subscribe(lambda _, new, delta: self._sessions.committed(new, delta))
@@ -108,6 +111,13 @@ class Registration:
             with _unless_unregistered():
                 await self._heartbeat(want_fence=False, offline=directories)
 
+    async def report_cordoned(self) -> None:
+        """Tell the controller which directories get no new partitions, where that is news."""
+        cordoned = self._metadata.image.cluster.brokers[self._config.node_id].cordoned_directories
+        if sorted(self._cordoned()) != sorted(cordoned or ()):
+            with _unless_unregistered():
+                await self._heartbeat(want_fence=False)
+
     async def report_placements(
         self, assignments: Mapping[bytes, Sequence[tuple[bytes, int]]]
     ) -> None:
@@ -138,7 +148,7 @@ class Registration:
                 want_fence,
                 False,
                 list(offline),
-                [],
+                self._cordoned(),
             )
             return heartbeat(
                 image, self._settings, self._sessions, request, self._clock.monotonic_ms()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from barnabas.config import definitions, descriptions, own, properties
+from barnabas.config.alter import validate_broker_configs
 from barnabas.config.broker import default_properties
 from barnabas.config.support import (
     check,
@@ -17,6 +18,7 @@ from barnabas.config.support import (
     topic_support_of,
 )
 from barnabas.config.support_table import WORKS
+from barnabas.wire.errors import KafkaError
 from tests.unit.config.configs import broker_config
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -176,3 +178,50 @@ def test_dynamic_configs_of_a_directory_are_held_to_the_same() -> None:
     stored = {"metric.reporters": "com.example.R"}
     (sentence,) = dynamic_refusals(config.with_dynamic({}, stored))
     assert sentence.startswith("metric.reporters=com.example.R: Java classes")
+
+
+SECURE = "com.example.Class"
+# A value of each config that can stop the start, and of each that is told of.
+TOLD = {
+    "alter.config.policy.class.name": SECURE,
+    "authorizer.class.name": SECURE,
+    "client.quota.callback.class": SECURE,
+    "config.providers": "file",
+    "controller.quorum.auto.join.enable": "true",
+    "controller.quorum.bootstrap.servers": "localhost:9093,b:1",
+    "controller.quorum.voters": "1@localhost:9093,2@b:1",
+    "create.topic.policy.class.name": SECURE,
+    "delegation.token.secret.key": "x",
+    "kafka.metrics.reporters": SECURE,
+    "log.preallocate": "true",
+    "max.connection.creation.rate": "5",
+    "max.connections.per.ip.overrides": "127.0.0.1:5",
+    "metric.reporters": SECURE,
+    "principal.builder.class": SECURE,
+    "process.roles": "controller",
+    "remote.log.storage.system.enable": "true",
+    "replica.selector.class": SECURE,
+    "security.inter.broker.protocol": "SSL",
+    "transaction.two.phase.commit.enable": "true",
+    "unstable.api.versions.enable": "true",
+    "unstable.feature.versions.enable": "true",
+}
+
+
+def test_what_is_refused_or_told_has_a_value_that_shows_it() -> None:
+    by_status = {name: support_of(name).status for name in definitions.BROKER}
+    assert {n for n, status in by_status.items() if status in ("refused", "warns")} == set(TOLD)
+    for name, text in TOLD.items():
+        report = check(default_properties("/data") | {name: text})
+        where = report.errors if by_status[name] == "refused" else report.warnings
+        assert any(sentence.startswith(name) for sentence in where), (name, report)
+
+
+@pytest.mark.parametrize("name", sorted(TOLD))
+def test_what_is_refused_in_a_file_is_refused_at_run_time(name: str) -> None:
+    dynamic = definitions.BROKER[name].dynamic != "R"
+    if support_of(name).status == "refused" and dynamic:
+        with pytest.raises(KafkaError, match=name):
+            validate_broker_configs(broker_config(), {name: TOLD[name]}, per_broker=True)
+    else:
+        assert (name, dynamic) == (name, name == "log.preallocate")

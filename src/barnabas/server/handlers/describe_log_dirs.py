@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from barnabas.log.usage import measure
+from barnabas.metadata.features import MV_CORDONED_LOG_DIRS
 from barnabas.security.operations import Operation
 from barnabas.wire.errors import ErrorCode
 from barnabas.wire.messages.describe_log_dirs_request import DescribeLogDirsRequest
@@ -54,7 +55,13 @@ async def _directory(
     except OSError:
         return failed
     return DescribeLogDirsResult(
-        ErrorCode.NONE, home.path, _topics(usage), usage.total, usage.usable
+        ErrorCode.NONE,
+        home.path,
+        _topics(usage),
+        usage.total,
+        usage.usable,
+        broker.image.features.version >= MV_CORDONED_LOG_DIRS
+        and home.path in broker.config.cordoned_log_dirs,
     )
 
 
