@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import socket
+import subprocess
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -9,7 +14,7 @@ from urllib.request import urlopen
 import pytest
 
 from barnabas.cli.exits import Exit
-from tests.e2e.node import DEADLINE_S, Node, Shell
+from tests.e2e.node import BARNABAS, DEADLINE_S, Node, Shell, run, start_arguments
 
 
 def ask(address: str, path: str) -> str:
@@ -47,3 +52,110 @@ def test_metrics_that_cannot_be_offered_stop_the_start(tmp_path: Path) -> None:
     assert code == Exit.CANNOT_START
     assert f"metrics on localhost:{port}" in said
     assert node.stop() == Exit.OK
+
+
+def test_health_as_a_command(tmp_path: Path) -> None:
+    node = Node(tmp_path / "data", "--metrics-port", "0")
+    sh = Shell(node.address)
+    assert b"unfenced" in sh("health", "--address", node.facts["metrics"])
+    assert b"loop turns" in sh("health", "--address", node.facts["metrics"], "--live")
+    node.stop()
+    code, said = sh.fail("health", "--address", node.facts["metrics"])
+    assert code == Exit.CANNOT_CONNECT
+    assert "--metrics-port" in said
+
+
+def test_a_dump_goes_to_the_log_and_the_node_goes_on(tmp_path: Path) -> None:
+    node = Node(tmp_path / "data")
+    node.process.send_signal(signal.SIGQUIT)
+    while "end of the dump" not in node.log.read_text():
+        assert node.process.poll() is None
+    lines = node.log.read_text().splitlines()
+    assert any("most recent call first" in line for line in lines)
+    events = [json.loads(line) for line in lines if line.startswith("{")]
+    dump = [event for event in events if event["logger"] == "barnabas.dump"]
+    assert [dump[0]["message"], dump[-1]["message"]] == ["dump", "end of the dump"]
+    assert any("_until_stopped" in event.get("stack", "") for event in dump)
+    Shell(node.address)("topics", "list")
+    assert node.stop() == Exit.OK
+
+
+def test_a_service_manager_hears_of_start_and_stop(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.settimeout(DEADLINE_S)
+        channel.bind(str(tmp_path / "notify"))
+        process = subprocess.Popen(
+            start_arguments(tmp_path / "data"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify")},
+        )
+        assert channel.recv(100) == b"READY=1"
+        process.terminate()
+        assert channel.recv(100) == b"STOPPING=1"
+        assert process.wait(DEADLINE_S) == Exit.OK
+
+
+def test_a_node_from_the_variables_of_a_container(tmp_path: Path) -> None:
+    environment = {
+        "KAFKA_NODE_ID": "7",
+        "KAFKA_PROCESS_ROLES": "broker,controller",
+        "KAFKA_LISTENERS": "PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0",
+        "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+        "KAFKA_CONTROLLER_QUORUM_BOOTSTRAP_SERVERS": "127.0.0.1:9093",
+        "KAFKA_NUM_PARTITIONS": "5",
+        "KAFKA_LOG_DIRS": str(tmp_path / "data"),
+        "KAFKA_HEAP_OPTS": "-Xmx1G",
+        "CLUSTER_ID": "4L6g3nShT-eMCtK--X86sw",
+    }
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("KAFKA_")}
+    command = [*BARNABAS, "start", "--env", "--log-format", "json"]
+
+    def started(more: dict[str, str]) -> subprocess.Popen[str]:
+        with (tmp_path / "log").open("ab") as log:
+            return subprocess.Popen(
+                command,
+                env=clean | environment | more,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+
+    for more in ({}, {"CLUSTER_ID": "5L6g3nShT-eMCtK--X86sw"}):
+        process = started(more)
+        assert process.stdout is not None
+        facts = json.loads(process.stdout.readline())
+        assert (facts["node_id"], facts["cluster_id"]) == (7, "4L6g3nShT-eMCtK--X86sw")
+        assert facts["data"] == [str(tmp_path / "data")]
+        made = run(facts["address"], "topics", "create", "t", "--if-not-exists")
+        assert made.returncode == Exit.OK, made.stderr
+        [topic] = Shell(facts["address"]).json("topics", "describe", "t")
+        assert len(topic["partitions"]) == 5
+        process.terminate()
+        assert process.wait(DEADLINE_S) == Exit.OK
+        process.stdout.close()
+    log = (tmp_path / "log").read_text()
+    assert "nothing here reads KAFKA_HEAP_OPTS" in log
+    assert "the data belongs to cluster 4L6g3nShT-eMCtK--X86sw, not to 5L6g3nShT" in log
+
+
+def test_a_container_about_which_nothing_is_said(tmp_path: Path) -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("KAFKA_")}
+    process = subprocess.Popen(
+        [*BARNABAS, "start", "--env", "--log-format", "json", "--port", "0"],
+        cwd=tmp_path,
+        env=clean | {"KAFKA_BARNABAS_METRICS_LISTENER": "127.0.0.1:0"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    facts = json.loads(process.stdout.readline())
+    assert facts["data"] == [str(tmp_path / "data")]
+    assert "unfenced" in ask(facts["metrics"], "/readyz")
+    port = facts["address"].rpartition(":")[2]
+    for host in ("127.0.0.1", "[::1]"):
+        Shell(f"{host}:{port}")("topics", "list")
+    process.terminate()
+    assert process.wait(DEADLINE_S) == Exit.OK
+    process.stdout.close()

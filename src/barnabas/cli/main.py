@@ -27,6 +27,7 @@ _COMMANDS = {
         "barnabas.cli.commands.cluster",
         "Describe the cluster: brokers, quorum, features.",
     ),
+    "health": ("barnabas.cli.commands.health", "Ask a node whether it is alive and ready."),
     "log": ("barnabas.cli.commands.log", "Log directories, and what is in their files."),
     "completion": ("barnabas.cli.commands.completion", "Print a completion script for a shell."),
     "version": ("barnabas.cli.commands.version", "Print the version."),

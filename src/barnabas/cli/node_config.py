@@ -53,6 +53,16 @@ def node_properties(
     return properties
 
 
+def everywhere(options: StartOptions) -> StartOptions:
+    """For a container about which nothing is said: listen on every address, and tell clients that
+    they reach the mapped port on localhost, as Kafka's image does."""
+    port = DEFAULT_PORT if options.port is None else options.port
+    return options._replace(
+        host=options.host or "0.0.0.0",
+        advertise=options.advertise or (f"localhost:{port}" if port else None),
+    )
+
+
 def _entries(properties: Mapping[str, str]) -> list[str]:
     listeners = properties.get("listeners", f"PLAINTEXT://:{DEFAULT_PORT}")
     return [entry.strip() for entry in listeners.split(",") if entry.strip()]

@@ -48,10 +48,12 @@ class Directories:
             directory.unlock()
 
 
-def open_directories(config: BrokerConfig, disk: Disk, clock: Clock, random: Random) -> Directories:
+def open_directories(
+    config: BrokerConfig, disk: Disk, clock: Clock, random: Random, cluster_id: str | None = None
+) -> Directories:
     """Lock every directory and read or write its `meta.properties`. Blocks.
 
-    Where none is formatted all are, with a new cluster id. An unformatted one beside others is left
+    Where none is formatted all are, with `cluster_id` or else a new one. An unformatted one beside others is left
     offline, as is one that fails, but for that of the metadata log. Raises `BadDirectory` with a
     sentence when ids contradict each other or the configuration, or when the metadata log is gone;
     `BlockingIOError` when another process uses one, `OSError`.
@@ -65,7 +67,7 @@ def open_directories(config: BrokerConfig, disk: Disk, clock: Clock, random: Ran
         for directory in directories.all:
             _try(directory, _lock, needed=directory is metadata)
         _need_live(logs)
-        directories.cluster_id = _format(config, directories, clock, random)
+        directories.cluster_id = _format(config, directories, clock, random, cluster_id)
         _need_live(logs)
         metadata_path = f"{metadata.path}/__cluster_metadata-0"
         if not disk.exists(metadata_path):
@@ -100,7 +102,9 @@ def bootstrap_of(directory: LogDirectory) -> list[Message]:
     return bootstrap_records() if data is None else decode_bootstrap(data)
 
 
-def _format(config: BrokerConfig, directories: Directories, clock: Clock, random: Random) -> str:
+def _format(
+    config: BrokerConfig, directories: Directories, clock: Clock, random: Random, wanted: str | None
+) -> str:
     usable = [directory for directory in directories.all if directory.offline is None]
     metas = [directory.meta for directory in usable if directory.meta is not None]
     clusters = {meta.cluster_id for meta in metas}
@@ -124,7 +128,7 @@ def _format(config: BrokerConfig, directories: Directories, clock: Clock, random
             f"{metadata.path} is empty and should hold the metadata log: other log directories "
             f"belong to cluster {metas[0].cluster_id} already. Is its disk mounted?"
         )
-    cluster_id = clusters.pop() if clusters else uuids.to_text(_new_id(random.bytes))
+    cluster_id = clusters.pop() if clusters else wanted or uuids.to_text(_new_id(random.bytes))
     for directory in usable:
         meta, needed = directory.meta, directory is metadata
         if meta is None and metas:

@@ -59,7 +59,8 @@ OFFLINE = (
 
 class Node:
     """One node over its ports; several can live in one process. `hostname` is how others reach a
-    listener that is bound to every address of the machine; `max_open_files` bounds those of logs."""
+    listener that is bound to every address of the machine; `max_open_files` bounds those of logs;
+    `cluster_id` is for directories that are formatted now."""
 
     def __init__(
         self,
@@ -69,12 +70,14 @@ class Node:
         authorizer: Authorizer | None = None,
         hostname: str = "localhost",
         max_open_files: int = DEFAULT_LIMIT,
+        cluster_id: str | None = None,
     ) -> None:
         self.config = config
         self._ports = ports
         self._authorizer = authorizer or AllowAll()
         self._hostname = hostname
         self._max_open_files = max_open_files
+        self._wanted_cluster_id = cluster_id
         self._listeners: Listeners | None = None
         self._directories: Directories | None = None
         self._maintenance: LogMaintenance | None = None
@@ -157,9 +160,7 @@ class Node:
         ports, config = self._ports, self.config
         self.failed = asyncio.get_running_loop().create_future()
         await self._open_monitor()
-        self._directories = await ports.executor.run(
-            lambda: open_directories(config, ports.disk, ports.clock, ports.random)
-        )
+        await self._open_directories()
         manager, maintenance = self._make_manager()
         hosting = self._hosting = Hosting(config, manager)
         await ports.executor.run(lambda: manager.load(self._opened.logs))
@@ -223,6 +224,14 @@ class Node:
             metadata.subscribe(partial(follow_configs, self._cleaner))
             self._cleaner.start()
         self._sweep()
+
+    async def _open_directories(self) -> None:
+        config, ports, wanted = self.config, self._ports, self._wanted_cluster_id
+        self._directories = await ports.executor.run(
+            lambda: open_directories(config, ports.disk, ports.clock, ports.random, wanted)
+        )
+        if wanted not in (None, self.cluster_id):
+            log.warning("the data belongs to cluster %s, not to %s", self.cluster_id, wanted)
 
     async def _open_monitor(self) -> None:
         address = self.config.metrics_listener

@@ -8,9 +8,11 @@ import pytest
 
 from barnabas.instruments import Times
 from barnabas.log.errors import StorageError
+from barnabas.server.dump import describe
 from barnabas.server.health import Stage
 from barnabas.server.loop_watch import AVERAGE_NS, LoopWatch
 from barnabas.server.metrics.exposition import MS, PIECE_STEPS, pieces, summary, text
+from barnabas.server.node import Node
 from tests.unit.server.calm import Session, calm
 from tests.unit.server.http_client import Answer, get
 
@@ -223,3 +225,30 @@ def test_the_loops_idle_share_follows_its_processor_time() -> None:
     now += 1_000_000_000  # called a second late
     watch.swept(250)
     assert watch.lag.total_ns == 1_000_000_000
+
+
+def test_a_dump_tells_of_everything_that_is_there() -> None:
+    async def scenario(s: Session) -> None:
+        node = s.node.node
+        assert node is not None
+        await s.create("t")
+        await s.produce("t", s.batch(b"a"))
+        told = list(describe(node, s.node.host.ports.executor))
+        about = [name for name, _ in told]
+        assert about[:3] == ["node", "metadata log", "memory of connections"]
+        assert about.count("listener") == 2
+        connection = dict(told)["connection"]
+        assert connection["client_id"] == "barnabas"
+        assert (connection["waiting"], connection["queued"]) == ([], 0)
+        assert dict(told)["logs"].items() >= {"open": 1, "on_disk": 1}.items()
+        assert dict(told)["log directory"] == {"path": "/data", "offline": ""}
+
+    calm(scenario)
+
+
+def test_a_node_that_is_not_started_can_be_dumped() -> None:
+    async def scenario(s: Session) -> None:
+        node = Node(s.node.config(), s.host.ports)
+        assert [name for name, _ in describe(node, s.host.ports.executor)] == ["node"]
+
+    calm(scenario)

@@ -13,11 +13,15 @@ import click
 from barnabas import __version__
 from barnabas.cli import logs
 from barnabas.cli.exits import Exit, Failure
-from barnabas.cli.node_config import DEFAULT_DATA, StartOptions, node_properties
+from barnabas.cli.node_config import DEFAULT_DATA, StartOptions, everywhere, node_properties
 from barnabas.cli.options import DEFAULT_PORT, examples, format_address, parse_pairs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from barnabas.config.broker import BrokerConfig
+    from barnabas.host.notify import ServiceManager
+    from barnabas.ports import Ports
     from barnabas.server.node import Node
 
 _PROMISES = {
@@ -41,6 +45,12 @@ log = logging.getLogger("barnabas.cli")
     ),
 )
 @click.option("--config", type=click.Path(exists=True, dir_okay=False), help="A server.properties.")
+@click.option(
+    "--env",
+    "from_env",
+    is_flag=True,
+    help="Take KAFKA_* and CLUSTER_ID from the environment, as Kafka's container image does.",
+)
 @click.option(
     "--data",
     type=click.Path(file_okay=False),
@@ -66,6 +76,7 @@ log = logging.getLogger("barnabas.cli")
 )
 def command(
     config: str | None,
+    from_env: bool,
     data: str | None,
     host: str | None,
     port: int | None,
@@ -89,9 +100,33 @@ def command(
         metrics_port=metrics_port,
         overrides=parse_pairs(overrides, "--override"),
     )
+    cluster_id = None
     file = None if config is None else _load(config)
+    if from_env:
+        file, cluster_id, options = _with_environment(file, options)
     properties = node_properties(file, options, os.path.abspath(DEFAULT_DATA))
-    _run(properties, log_format)
+    _run(properties, log_format, cluster_id)
+
+
+def _with_environment(
+    file: dict[str, str] | None, options: StartOptions
+) -> tuple[dict[str, str] | None, str | None, StartOptions]:
+    """The file (else the one that is mounted) under the environment; the cluster id; the options."""
+    from barnabas.cli.environment import MOUNTED, from_environment
+    from barnabas.config.own import PREFIX as OWN_PREFIX
+
+    found = from_environment(os.environ)
+    if found.ignored:
+        log.warning("nothing here reads %s", ", ".join(found.ignored))
+    if file is None and os.path.exists(MOUNTED):
+        file = _load(MOUNTED)
+    if file is None and all(name.startswith(OWN_PREFIX) for name in found.properties):
+        overrides = {**found.properties, **options.overrides}
+        return None, found.cluster_id, everywhere(options._replace(overrides=overrides))
+    properties = {**(file or {}), **found.properties}
+    if not {"log.dirs", "log.dir"} & properties.keys():
+        properties["log.dirs"] = os.path.abspath(DEFAULT_DATA)
+    return properties, found.cluster_id, options
 
 
 def _load(path: str) -> dict[str, str]:
@@ -107,12 +142,14 @@ def _load(path: str) -> dict[str, str]:
         raise Failure(f"{path}: {error}", Exit.CANNOT_START) from None
 
 
-def _run(properties: dict[str, str], log_format: str) -> None:
+def _run(properties: dict[str, str], log_format: str, cluster_id: str | None) -> None:
     from barnabas.config import support
     from barnabas.config.broker import BrokerConfig
     from barnabas.host import open_ports, run
+    from barnabas.host.dump import dump_on_signal
     from barnabas.host.limits import files_for_logs
     from barnabas.host.network import machine_name
+    from barnabas.host.notify import ServiceManager
     from barnabas.server.node import Node
 
     report = support.check(properties)
@@ -123,14 +160,25 @@ def _run(properties: dict[str, str], log_format: str) -> None:
     config = BrokerConfig.from_properties(properties)
 
     async def main(stop: asyncio.Event) -> None:
-        ports = open_ports(asyncio.get_running_loop())
-        node = Node(config, ports, hostname=machine_name(), max_open_files=files_for_logs())
+        loop = asyncio.get_running_loop()
+        ports = open_ports(loop)
+        node = Node(
+            config,
+            ports,
+            hostname=machine_name(),
+            max_open_files=files_for_logs(),
+            cluster_id=cluster_id,
+        )
+        manager = ServiceManager(os.environ, loop)
         try:
-            await _serve(node, config, log_format, stop)
+            with dump_on_signal(loop, lambda: _described(node, ports)):
+                await _serve(node, config, log_format, stop, manager)
         except BaseException:
+            manager.stopping()
             await _stop_after_failure(node)
             raise
         else:
+            manager.stopping()
             await node.stop()
         finally:
             ports.close()
@@ -138,7 +186,19 @@ def _run(properties: dict[str, str], log_format: str) -> None:
     run(main)
 
 
-async def _serve(node: Node, config: BrokerConfig, log_format: str, stop: asyncio.Event) -> None:
+def _described(node: Node, ports: Ports) -> Iterable[tuple[str, Mapping[str, object]]]:
+    from barnabas.server.dump import describe
+
+    return describe(node, ports.executor)
+
+
+async def _serve(
+    node: Node,
+    config: BrokerConfig,
+    log_format: str,
+    stop: asyncio.Event,
+    manager: ServiceManager,
+) -> None:
     from barnabas.host.memory import settle
 
     try:
@@ -147,6 +207,7 @@ async def _serve(node: Node, config: BrokerConfig, log_format: str, stop: asynci
         raise _cannot_start(error, config) from error
     click.echo(_screen(node, config, log_format))
     settle()
+    manager.ready()
     await _until_stopped(node, stop)
 
 
