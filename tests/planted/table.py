@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from tests.planted import in_log, in_partition, in_recovery, in_server
+from tests.planted import in_log, in_partition, in_recovery, in_server, in_storage
 from tests.planted.bug import Bug
 
-BUGS: tuple[Bug, ...] = (*in_log.BUGS, *in_recovery.BUGS, *in_partition.BUGS, *in_server.BUGS)
+BUGS: tuple[Bug, ...] = (
+    *in_log.BUGS,
+    *in_recovery.BUGS,
+    *in_partition.BUGS,
+    *in_server.BUGS,
+    *in_storage.BUGS,
+)

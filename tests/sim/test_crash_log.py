@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from barnabas.config.log_config import LogConfig
+from barnabas.log import names
 from barnabas.log.cleaning.cleaner import CleanerSettings, LogCleaner
 from barnabas.log.log import Log
+from barnabas.log.retention import raise_log_start
 from barnabas.records.batch import assign, iter_batches, read_header
 from barnabas.records.builder import build_batch
 from barnabas.testing.sim import CrashLimits, History, SimDisk
@@ -101,6 +104,27 @@ def retention(run: Recording) -> None:
     run.settle()
 
 
+def deletion(run: Recording) -> None:
+    """The log start moves while rounds are written, and the segments below it go."""
+    roll(run)
+    checkpoints = run.world.manager.checkpoints
+    for offset in (2, 4, 7):
+        raise_log_start(run.log, offset)
+        told = partial(run.history.mark, ("started", offset))
+        checkpoints.write(names.LOG_STARTS, told)
+        run.append(1)
+        run.settle()
+        run.world.maintenance.retain(run.log)
+        checkpoints.write(names.LOG_STARTS)
+        # On another thread the checkpoint is written before the files are marked.
+        run.world.executor.jobs.reverse()
+        run.append(1)
+        run.settle()
+    assert run.log.bases[0] > 0
+    run.world.advance(run.config.file_delete_delay_ms + 1)
+    run.settle()
+
+
 def truncation(run: Recording) -> None:
     """A follower cuts its log and goes on, with batches that lie where the old ones lay."""
     roll(run)
@@ -155,6 +179,7 @@ OPERATIONS: dict[str, tuple[LogConfig, Callable[[Recording], None]]] = {
         LogConfig(segment_bytes=500, index_interval_bytes=0, retention_bytes=900),
         retention,
     ),
+    "deletion": (SMALL, deletion),
     "truncation": (SMALL, truncation),
     "compaction": (
         LogConfig(

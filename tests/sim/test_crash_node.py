@@ -25,6 +25,12 @@ from barnabas.wire.messages.create_topics_request import (
     CreateTopicsRequest,
 )
 from barnabas.wire.messages.create_topics_response import CreateTopicsResponse
+from barnabas.wire.messages.delete_records_request import (
+    DeleteRecordsPartition,
+    DeleteRecordsRequest,
+    DeleteRecordsTopic,
+)
+from barnabas.wire.messages.delete_records_response import DeleteRecordsResponse
 from barnabas.wire.messages.delete_topics_request import DeleteTopicsRequest, DeleteTopicState
 from barnabas.wire.messages.delete_topics_response import DeleteTopicsResponse
 from barnabas.wire.messages.metadata_request import MetadataRequest
@@ -45,6 +51,9 @@ FULL = CrashLimits(images=60, contents=48, tears=2)
 SMALL = {"internal.segment.bytes": "400", "index.interval.bytes": "0"}
 COMPACT = {**SMALL, "cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0"}
 BACKOFF_MS = 100
+RETENTION_MS = 1000
+MORE = "/more"
+TWO = "two directories"
 KEYS = 3
 FULL_INDEX = {"segment.index.bytes": "24", "index.interval.bytes": "0"}
 
@@ -55,6 +64,8 @@ class Promised:
 
     topics: dict[str, int] = field(default_factory=dict)
     records: dict[tuple[str, int], list[bytes]] = field(default_factory=dict)
+    starts: dict[tuple[str, int], int] = field(default_factory=dict)
+    """Below them nothing may be read any more."""
     under_way: set[str] = field(default_factory=set)
     """Topics that a request without an answer may have changed."""
 
@@ -113,6 +124,14 @@ class Recording(Client):
             assert answer.responses[0].partition_responses[0].error_code == ErrorCode.NONE
             self.history.mark(("record", name, index, value))
 
+    async def purge(self, name: str, offset: int, index: int = 0) -> None:
+        """DeleteRecords."""
+        partition = DeleteRecordsPartition(index, offset)
+        request = DeleteRecordsRequest([DeleteRecordsTopic(name, [partition])], 5000)
+        answer = await self.ask(request, DeleteRecordsResponse)
+        assert answer.topics[0].partitions[0].error_code == ErrorCode.NONE
+        self.history.mark(("start", name, index, offset))
+
 
 async def produce(client: Recording) -> None:
     """A few batches to two partitions."""
@@ -150,6 +169,30 @@ async def deletion(client: Recording) -> None:
     await client.produce("t", 2)
 
 
+async def purge(client: Recording) -> None:
+    """Records are deleted while others come, and whole segments of them go."""
+    await client.create("t", 1, SMALL)
+    await client.produce("t", 8)
+    for offset in (2, 5, 8):
+        await client.purge("t", offset)
+        await client.produce("t", 1)
+        await client.pause(2 * RETENTION_MS)
+    assert not client.node.host.disk.exists(f"{DATA}/t-0/{0:020d}.log")
+
+
+async def two_directories(client: Recording) -> None:
+    """Topics come and go in both."""
+    await client.create("t", 3)
+    for index in range(3):
+        await client.produce("t", 1, index)
+    await client.create("u", 2)
+    await client.produce("u", 1, 1)
+    await client.delete("u")
+    await client.purge("t", 1, 1)
+    await client.produce("t", 1, 1)
+    assert client.node.host.disk.exists(f"{MORE}/t-1")
+
+
 async def compaction(client: Recording) -> None:
     """A compacted topic is cleaned while it grows, and once more."""
     await client.create("compacted", 1, COMPACT)
@@ -175,16 +218,28 @@ OPERATIONS: dict[str, Callable[[Recording], Awaitable[None]]] = {
     "metadata commit": metadata,
     "topic deletion": deletion,
     "compaction": compaction,
+    "record deletion": purge,
+    TWO: two_directories,
     "clean stop": clean_stop,
 }
 
 
-def record(act: Callable[[Recording], Awaitable[None]]) -> History:
+def overrides(operation: str) -> dict[str, str]:
+    """Settings of the node that an operation needs, at every start."""
+    more = {"log.dirs": f"{DATA},{MORE}"} if operation == TWO else {}
+    return {"log.cleaner.backoff.ms": str(BACKOFF_MS), **more}
+
+
+def record(operation: str) -> History:
     """The disk's history of one operation, from an empty directory on."""
+    act = OPERATIONS[operation]
     world = SimWorld(1)
-    node = NodeHost(
-        world, {"log.segment.delete.delay.ms": "0", "log.cleaner.backoff.ms": str(BACKOFF_MS)}
-    )
+    often = {
+        "log.segment.delete.delay.ms": "0",
+        "log.initial.task.delay.ms": str(RETENTION_MS),
+        "log.retention.check.interval.ms": str(RETENTION_MS),
+    }
+    node = NodeHost(world, often | overrides(operation))
     client = Recording(world, node)
     client.history = node.host.disk.start_history()
 
@@ -213,15 +268,40 @@ def promised_by(marks: tuple[object, ...]) -> Promised:
             found.topics[name] = rest[0]
             if rest[0] == 0:
                 found.records = {at: v for at, v in found.records.items() if at[0] != name}
+                found.starts = {at: v for at, v in found.starts.items() if at[0] != name}
+        elif kind == "start":
+            found.starts[name, rest[0]] = rest[1]
         else:
             found.records.setdefault((name, rest[0]), []).append(rest[1])
     return found
 
 
-def serve(model: DiskModel, marks: tuple[object, ...], *, stop: bool) -> DiskModel:
+def without(model: DiskModel, operation: str) -> DiskModel:
+    """A node starts while its second disk is not mounted; what is left once it is back."""
+    world = SimWorld(4)
+    node = NodeHost(world, overrides(operation))
+    disk = node.host.disk
+    disk.restore(model)
+    if not disk.exists(MORE):
+        return model
+    disk.rename(MORE, "/away")
+
+    async def main() -> None:
+        assert await node.start()
+        await node.host.ports.clock.sleep(500)
+        assert await node.stop()
+
+    world.run(main())
+    disk.remove_tree(MORE)
+    disk.rename("/away", MORE)
+    disk.sync_dir("/")
+    return disk.model
+
+
+def serve(model: DiskModel, marks: tuple[object, ...], *, stop: bool, operation: str) -> DiskModel:
     """A node starts on this disk and is asked for everything; the disk it leaves."""
     world = SimWorld(2)
-    node = NodeHost(world, {"log.cleaner.backoff.ms": str(BACKOFF_MS)})
+    node = NodeHost(world, overrides(operation))
     host = world.host("client")
     node.host.disk.restore(model)
     promised = promised_by(marks)
@@ -241,17 +321,21 @@ def serve(model: DiskModel, marks: tuple[object, ...], *, stop: bool) -> DiskMod
             (named[at.topic_id], at.number): [value for _, value in found.records]
             for at, found in contents.items()
         }
+        starts = {(named[at.topic_id], at.number): c.start for at, c in contents.items()}
         for at, values in promised.records.items():
             if at[0] == "compacted":
                 assert set(values[-KEYS:]) <= set(held[at]), f"{at}: {held[at]}"
             elif at[0] not in promised.under_way:
-                assert held[at][: len(values)] == values, f"{at}: {held[at]}"
+                start = starts[at]
+                kept = values[start:]
+                assert start >= promised.starts.get(at, 0), f"{at}"
+                assert held[at][: len(kept)] == kept, f"{at}: {held[at]}"
         for where, found in contents.items():
             offsets = [offset for offset, _ in found.records]
             if named[where.topic_id] == "compacted":
                 assert offsets == sorted(set(offsets)), f"{where}"
             else:
-                assert offsets == list(range(found.end)), f"{where}"
+                assert offsets == list(range(found.start, found.end)), f"{where}"
 
     async def main() -> None:
         assert await node.start()
@@ -267,12 +351,15 @@ def serve(model: DiskModel, marks: tuple[object, ...], *, stop: bool) -> DiskMod
 
 def crash_everywhere(operation: str, limits: CrashLimits, seed: int, share: float) -> Tally:
     """Start a node on the images of one operation, and once more on what that leaves."""
-    history = record(OPERATIONS[operation])
+    history = record(operation)
     tally = Tally(operation)
     for number, image in enumerate(images_of(history, tally, limits, seed, share)):
-        left = serve(image.model, image.marks, stop=number % 2 == 0)
+        model = image.model
+        if operation == TWO and number % 2:
+            model = without(model, operation)
+        left = serve(model, image.marks, stop=number % 2 == 0, operation=operation)
         if number % 8 == 0:
-            serve(left, image.marks, stop=True)
+            serve(left, image.marks, stop=True, operation=operation)
     return tally
 
 
@@ -282,7 +369,7 @@ def crash_recovery(limits: CrashLimits, seed: int, share: float, again_share: fl
     `share` of the images of the first crash, of each `again_share` of those of the second.
     """
     before, tally = Tally("before"), Tally("recovery")
-    for image in images_of(record(roll), before, limits, seed, share):
+    for image in images_of(record("roll"), before, limits, seed, share):
         disk = SimDisk(model=image.model)
         world = SimWorld(3)
         node = NodeHost(world)
@@ -298,7 +385,7 @@ def crash_recovery(limits: CrashLimits, seed: int, share: float, again_share: fl
         world.run(main())
         second = CrashLimits(images=4, contents=4)
         for again in images_of(history, tally, second, seed, again_share):
-            serve(again.model, again.marks, stop=False)
+            serve(again.model, again.marks, stop=False, operation="roll")
     return tally
 
 

@@ -75,8 +75,8 @@ class Placements:
                 log.info("log directory %s is new", home.path)
             else:
                 home.offline = OSError(
-                    f"it is empty, and {missing[0]}-{missing[1]} is in none of the others: "
-                    "is its disk mounted?"
+                    f"it is empty, and {missing[0]}-{missing[1]} is in none of the others (is its "
+                    "disk mounted?)"
                 )
 
     def _missing(self) -> Iterator[TopicPartition]:
