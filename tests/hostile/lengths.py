@@ -11,7 +11,13 @@ from barnabas.wire.primitives import write_uvarint
 
 INT32_MAX = 2**31 - 1
 UINT32_MAX = 2**32 - 1
-HARMLESS_NUMBERS = {"max_wait_ms": 0, "min_bytes": 0, "timeout_ms": 1000, "acks": 1}
+HARMLESS_NUMBERS = {
+    "max_wait_ms": 0,
+    "min_bytes": 0,
+    "timeout_ms": 1000,
+    "acks": 1,
+    "broker_id": 77,
+}
 
 
 class Length(NamedTuple):
@@ -23,7 +29,7 @@ class Length(NamedTuple):
 
 
 def full_message(cls: type[Message], version: int) -> Message:
-    """A message with something in every field, about topics that nobody has."""
+    """A message with something in every field, about topics and nodes that nobody has."""
     message = cls()
     for placed in place(cls, version):
         if placed.where is not Where.ABSENT:

@@ -17,6 +17,8 @@ WORKS: Final = frozenset(
         "compression.zstd.level",
         "connections.max.idle.ms",
         "controller.listener.names",
+        "controller.quota.window.num",
+        "controller.quota.window.size.seconds",
         "cordoned.log.dirs",
         "default.replication.factor",
         "delete.topic.enable",
@@ -88,6 +90,8 @@ WORKS: Final = frozenset(
         "producer.id.expiration.check.interval.ms",
         "producer.id.expiration.ms",
         "queued.max.request.bytes",
+        "quota.window.num",
+        "quota.window.size.seconds",
         "replica.high.watermark.checkpoint.interval.ms",
         "socket.listen.backlog.size",
         "socket.request.max.bytes",
@@ -99,7 +103,6 @@ _ONE_LOOP = "a node is one event loop; there is no pool or queue of this kind to
 _ALONE = "it matters only with more than one node."
 _GROUPS = "groups of this kind are not built yet."
 _TRANSACTIONS = "transactions are not built yet."
-_QUOTAS = "quotas are not built yet."
 _TIERED = "it matters only with tiered storage, which is not built yet."
 _SECURITY = "it matters only on TLS and SASL listeners, which are not built yet."
 _METRICS = "metrics are counted from the start of the node; who scrapes them makes rates."
@@ -123,8 +126,6 @@ _QUIET: Final = (
     ("transaction.", _TRANSACTIONS),
     ("transactional.", _TRANSACTIONS),
     ("add.partitions.to.txn.", _TRANSACTIONS),
-    ("quota.window.", _QUOTAS),
-    ("controller.quota.window.", _QUOTAS),
     ("replication.quota.window.", _ALONE),
     ("alter.log.dirs.replication.quota.window.", _ALONE),
     ("leader.replication.throttled.rate", _ALONE),

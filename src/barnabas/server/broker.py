@@ -22,8 +22,10 @@ from barnabas.server.fetch_sessions import FetchSessionCache
 from barnabas.server.hosting import Hosting
 from barnabas.server.limits import RECEIVE_BYTES, SWEEP_INTERVAL_MS
 from barnabas.server.memory_budget import MemoryBudget
+from barnabas.server.meter import Metered
 from barnabas.server.partitions import HostedPartition
 from barnabas.server.producer_ids import ProducerIdAllocator
+from barnabas.server.quotas import Mutations, Quotas
 from barnabas.server.request_times import RequestRecorder
 from barnabas.wire.errors import ErrorCode, KafkaError
 from barnabas.wire.messages.allocate_producer_ids_request import AllocateProducerIdsRequest
@@ -61,6 +63,7 @@ class Broker:
         metadata: MetadataLog,
         settings: ControllerSettings,
         authorizer: Authorizer,
+        quotas: Quotas,
         *,
         on_storage_failure: Callable[[HostedPartition, Exception], None],
     ) -> None:
@@ -77,6 +80,7 @@ class Broker:
         self.settings = settings
         self.partitions = hosting.partitions
         self.allowed = Authorization(authorizer)
+        self.quotas = quotas
         self.sessions = FetchSessionCache(
             config.get_int("max.incremental.fetch.session.cache.slots"), ports.random.below
         )
@@ -123,6 +127,9 @@ class Broker:
         Where `work` answers `request`, a failure closes the connection: else its client, and what
         the client sent behind it, would wait for ever.
         """
+        meter = None if request is None else request.connection.outbox.meter
+        if meter is not None:
+            work = Metered(work, meter)
         task = asyncio.get_running_loop().create_task(work)
         self._tasks[task] = request
         task.add_done_callback(self._task_done)
@@ -203,19 +210,28 @@ class Broker:
         del topic, index
         return offline
 
-    def auto_create(self, names: Iterable[str]) -> None:
-        """Create topics in the background; a name already on its way is left out."""
+    def mutations(self, request: Request, *, strict_from: int) -> Mutations:
+        """What a request may create and delete; from version `strict_from` on, clients know the
+        error."""
+        return Mutations(self.quotas, self.clock, request, strict_from=strict_from)
+
+    def auto_create(self, names: Iterable[str], request: Request) -> None:
+        """Create topics in the background, within the quota of whoever asked for them; a name
+        already on its way is left out."""
         wanted = [name for name in names if name not in self._creating]
         if wanted:
             self._creating.update(wanted)
-            self.spawn(self._auto_create(wanted))
+            mutations = self.mutations(request, strict_from=0)
+            self.spawn(self._auto_create(wanted, mutations))
 
-    async def _auto_create(self, names: list[str]) -> None:
+    async def _auto_create(self, names: list[str], mutations: Mutations) -> None:
         request = CreateTopicsRequest(
             topics=[CreatableTopic(name, -1, -1) for name in names], validate_only=False
         )
         try:
-            response = await self.submit(lambda image: create_topics(image, self.settings, request))
+            response = await self.submit(
+                lambda image: create_topics(image, self.settings, request, charge=mutations.take)
+            )
             for topic in response.topics:
                 if topic.error_code not in (ErrorCode.NONE, ErrorCode.TOPIC_ALREADY_EXISTS):
                     log.warning("can't create topic %s: %s", topic.name, topic.error_message)

@@ -12,7 +12,7 @@ from collections import deque
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from barnabas.ports import Buffer, Transport
+from barnabas.ports import Transport
 from barnabas.server.limits import (
     BACKLOG_BYTES,
     BACKLOG_FRAMES,
@@ -21,16 +21,17 @@ from barnabas.server.limits import (
     PENDING_BYTES,
     PENDING_REQUESTS,
     SCRATCH_TIGHT_BYTES,
-    UNSENT_NOTED_BYTES,
-    UNSENT_PATIENCE_TICKS,
 )
-from barnabas.server.request import Parked, Payload, Request
+from barnabas.server.mute import Mute
+from barnabas.server.outbox import Outbox
+from barnabas.server.request import Parked, Request
 from barnabas.server.started_frame import StartedFrame
 from barnabas.wire.errors import ProtocolError
 
 if TYPE_CHECKING:
     from barnabas.server.handlers.produce import ProduceTarget
     from barnabas.server.listener import ListenerContext
+    from barnabas.server.quotas import Quotas
 
 log = logging.getLogger("barnabas.server")
 
@@ -45,28 +46,23 @@ class Connection:
 
     __slots__ = (
         "_backlog_bytes",
-        "_blocked_tick",
         "_closed",
         "_context",
-        "_done",
-        "_flush_scheduled",
         "_frame",
         "_left",
         "_memory",
-        "_out",
+        "_mute",
         "_paused",
         "_pending_bytes",
         "_pending_other",
         "_scratch",
-        "_transport",
         "_trusted",
-        "_unsent",
-        "_write_blocked",
         "active_tick",
         "backlog",
         "client_id",
         "header_tail",
         "local",
+        "outbox",
         "parked",
         "peer",
         "pending",
@@ -78,21 +74,16 @@ class Connection:
         self._context = context
         self._memory = context.memory
         self._scratch = context.scratch
-        self._transport: Transport | None = None
+        self.outbox = Outbox(context)
         self._frame: StartedFrame | None = None
         self._trusted = FRAME_FIRST_BYTES
-        self._unsent = self._blocked_tick = 0
-        self._out: list[Buffer] = []
-        #: What was answered since the last flush.
-        self._done: list[Request] = []
-        self._flush_scheduled = False
         self.pending: deque[Request] = deque()
         self._pending_bytes = 0
         self._pending_other = False
         self.backlog: deque[tuple[bytearray, int]] = deque()
         self._backlog_bytes = 0
         self._paused = False
-        self._write_blocked = False
+        self._mute: Mute | None = None
         self._closed = self._left = False
         self.client_id = ""
         self.header_tail = b""
@@ -108,7 +99,7 @@ class Connection:
 
     def connection_made(self, transport: Transport) -> None:
         """A client connected."""
-        self._transport = transport
+        self.outbox.transport = transport
         self.peer = transport.peer
         self.local = transport.local
         refusal = self._context.opened(self)
@@ -122,11 +113,10 @@ class Connection:
         del error
         self._leave()
         self._closed = True
-        self._transport = None
-        self._settle_unsent(0)
-        self._out.clear()
-        self._done.clear()
-        if not self._left:
+        self.outbox.clear()
+        if self._left:
+            self._drain_backlog()
+        else:
             self._release_frames()
             self.pending.clear()
             if self.parked is not None:
@@ -135,6 +125,7 @@ class Connection:
 
     def _leave(self) -> None:
         """The client is gone: what it sent (acks=0, maybe) is carried out, and not answered."""
+        self._end_mute()
         if self.backlog and not self._closed:
             self._left = True
             if self.parked is not None:
@@ -154,16 +145,12 @@ class Connection:
 
     def pause_writing(self) -> None:
         """The client does not read: take nothing more from it."""
-        self._write_blocked = True
-        self._blocked_tick = self._context.tick
-        if self._transport is not None and not self._unsent:
-            self._settle_unsent(self._transport.get_write_buffer_size())
+        self.outbox.block()
         self.update_reading()
 
     def resume_writing(self) -> None:
         """The client reads again."""
-        self._write_blocked = False
-        self._settle_unsent(0)
+        self.outbox.unblock()
         self._drain_backlog()
         self.update_reading()
 
@@ -180,6 +167,10 @@ class Connection:
     def buffer_updated(self, nbytes: int) -> None:
         """`nbytes` arrived in the memory that `get_buffer` gave."""
         self.active_tick = self._context.tick
+        outbox = self.outbox
+        meter = outbox.meter
+        if meter is not None:
+            meter.begin()
         try:
             if self._frame is None:
                 self._split(self._scratch, nbytes)
@@ -190,8 +181,10 @@ class Connection:
         except Exception:
             log.exception("closing connection from %s:%s: a bug of ours", *self.peer[:2])
             self.close()
-        if self._done:
-            self._flush()
+        if outbox.done:
+            outbox.flush()
+        if meter is not None:
+            meter.end()
 
     # -- frames ----------------------------------------------------------------------------------
 
@@ -215,7 +208,7 @@ class Connection:
         """Start a frame that has not arrived whole."""
         frame = StartedFrame(self, self._memory, rest, self._trusted, self._context.tick)
         self._frame = frame
-        if frame.starved:
+        if frame.starved or self._mute:
             self.update_reading()
 
     def _frame_done(self) -> None:
@@ -263,7 +256,7 @@ class Connection:
 
     def _receive(self, frame: bytearray) -> None:
         pending = self.pending
-        if self.backlog or (
+        if (self.backlog or self._mute) or (
             pending and (self._pending_other or frame[4] or frame[5] or self._pending_full())
         ):
             self.backlog.append((frame, self._context.now_ns()))
@@ -306,14 +299,14 @@ class Connection:
         if self._closed:
             return
         if payload is None:
-            self._done.append(request)
+            self.outbox.done.append(request)
         elif self.pending:
             request.payload = payload
             request.settled = True
             self._park(request)
         else:
-            self._send(payload)
-            self._done.append(request)
+            self.outbox.add(payload)
+            self.outbox.done.append(request)
 
     def _park(self, request: Request) -> None:
         """Keep the request's place in the order of answers."""
@@ -335,21 +328,21 @@ class Connection:
             done = pending.popleft()
             self._pending_bytes -= len(done.frame)
             if done.payload is not None and not self._closed:
-                self._send(done.payload)
+                self.outbox.add(done.payload)
             if done.api_key >= 0:
                 done.taken_ns = now_ns
-                self._done.append(done)
+                self.outbox.done.append(done)
         if not pending:
             self._pending_other = False
         self.active_tick = self._context.tick
-        self._schedule_flush()
+        self.outbox.flush_soon()
         if self.backlog:
             self._drain_backlog()
             self.update_reading()
 
     def _drain_backlog(self) -> None:
         backlog = self.backlog
-        while backlog and (self._left or not (self._closed or self._write_blocked)):
+        while backlog and (self._left or not (self._closed or self.outbox.blocked or self._mute)):
             frame, arrived_ns = backlog[0]
             if self.pending and (
                 self._pending_other or frame[4] or frame[5] or self._pending_full()
@@ -368,52 +361,19 @@ class Connection:
                 log.exception("closing connection from %s:%s: a bug of ours", *self.peer[:2])
                 self._left = False
                 self.close()
-        if self._done:
-            self._schedule_flush()
+        self.outbox.flush_soon()
 
-    # -- sending ---------------------------------------------------------------------------------
-
-    def _send(self, payload: Payload) -> None:
-        out = self._out
-        if isinstance(payload, list):
-            size = sum(map(len, payload))
-            out.append(_SIZE.pack(size))
-            out.extend(payload)
-            if size > UNSENT_NOTED_BYTES:
-                self._settle_unsent(self._unsent + size)
-        else:
-            out.append(_SIZE.pack(len(payload)))
-            out.append(payload)
-
-    def _schedule_flush(self) -> None:
-        if not self._flush_scheduled and self._done:
-            self._flush_scheduled = True
-            self._context.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        self._flush_scheduled = False
-        out, done = self._out, self._done
-        transport = self._transport
-        if not done or (transport is None and not self._left):
-            return
-        self._done = []
-        if out and transport is not None:
-            self._out = []
-            if len(out) == 2:
-                transport.write(b"".join(out))
-            else:
-                transport.writelines(out)
-        self._context.record(done)
-        if self._unsent and not self._write_blocked:
-            self._context.call_soon(self._recount_unsent)
+    # -- reading -----------------------------------------------------------------------------------
 
     def update_reading(self) -> None:
         """Read from the client, or not, as its frames, answers and memory are."""
-        transport = self._transport
+        outbox = self.outbox
+        transport = outbox.transport
         if transport is None or self._closed:
             return
         stop = (
-            self._write_blocked
+            outbox.blocked
+            or self._mute is not None
             or (self._frame is not None and self._frame.starved)
             or self._backlog_bytes > (0 if self._memory.tight else BACKLOG_BYTES)
             or len(self.backlog) > BACKLOG_FRAMES
@@ -421,25 +381,39 @@ class Connection:
         if stop != self._paused:
             self._paused = stop
             (transport.pause_reading if stop else transport.resume_reading)()
-        if stop and self.parked is not None and not self._write_blocked:
+        if stop and self.parked is not None and not outbox.blocked:
             self._context.call_soon(self._hurry)
+
+    def mute(self, ms: int | None) -> None:
+        """Read nothing more and begin nothing more for so long; None: until `unmute`."""
+        if self._closed or self._left:
+            return
+        if self._mute is None:
+            self._mute = Mute(self, self._context.clock)
+            self._context.muted[self] = None
+            self.update_reading()
+        if ms is not None:
+            self._mute.last(ms)
+
+    def unmute(self) -> None:
+        """Go on, as if what lies here arrived now."""
+        self._end_mute()
+        now_ns = self._context.now_ns()
+        self.backlog = deque((frame, now_ns) for frame, _ in self.backlog)
+        self._drain_backlog()
+        self.update_reading()
+
+    def _end_mute(self) -> None:
+        if self._mute is not None:
+            self._mute.cancel()
+            self._mute = None
+            del self._context.muted[self]
 
     def _hurry(self) -> None:
         """While it is not read, a connection does not see that its client is gone: it may not wait
         as long as a Fetch may ask for."""
         if self._paused and self.parked is not None:
             self.parked.hurry()
-
-    def _settle_unsent(self, size: int) -> None:
-        """Tell the node how much of its memory waits here for the client to read."""
-        self._memory.unsent += size - self._unsent
-        self._unsent = size
-
-    def _recount_unsent(self) -> None:
-        """The loop has handed the kernel what it takes: all, unless writing is paused by now. Of
-        an answer that is half sent the loop keeps the whole."""
-        if not self._write_blocked:
-            self._settle_unsent(0)
 
     # -- end -------------------------------------------------------------------------------------
 
@@ -454,6 +428,11 @@ class Connection:
         return self._context.name
 
     @property
+    def quotas(self) -> Quotas:
+        """What its client may use."""
+        return self._context.quotas
+
+    @property
     def on_controller(self) -> bool:
         """Whether that is a controller listener."""
         return self._context.controller
@@ -465,8 +444,14 @@ class Connection:
 
     @property
     def busy(self) -> bool:
-        """Whether requests are unanswered."""
-        return bool(self.pending or self.backlog)
+        """Whether requests are unanswered (those behind a quota may be so for longer than any client
+        waits)."""
+        return bool(self.pending or (self.backlog and not self._mute))
+
+    @property
+    def held(self) -> int:
+        """Bytes of requests that have not begun."""
+        return self._backlog_bytes + (0 if self._frame is None else len(self._frame.data))
 
     @property
     def hinders(self) -> str | None:
@@ -475,13 +460,10 @@ class Connection:
         waited_for = self._memory.frames_wait and not self._paused
         if waited_for and frame is not None and frame.crawls(context.tick):
             return f"a frame came too slowly, {frame.filled} bytes, while others wait"
-        if (
-            self._memory.answers_wait
-            and self._unsent
-            and context.tick - self._blocked_tick >= UNSENT_PATIENCE_TICKS
-        ):
-            return f"the client does not read its answers, {self._unsent} bytes"
-        return None
+        if self._memory.muted_too_much and self._mute is not None and self.held:
+            return f"throttled, and {self.held} bytes of its requests take memory"
+        unsent = self.outbox.hinders() if self._memory.answers_wait else 0
+        return f"the client does not read its answers, {unsent} bytes" if unsent else None
 
     def fail(self, reason: str) -> None:
         """The peer broke the protocol or a limit: one log line, and the connection ends."""
@@ -494,7 +476,8 @@ class Connection:
         """Send what is queued, then close; a client that does not read gets nothing more."""
         if not self._left:
             self._release_frames()
-        if self._transport is not None and not self._closed:
-            self._flush()
+        outbox, transport = self.outbox, self.outbox.transport
+        if transport is not None and not self._closed:
+            outbox.flush()
             self._closed = True
-            (self._transport.abort if self._write_blocked else self._transport.close)()
+            (transport.abort if outbox.blocked else transport.close)()

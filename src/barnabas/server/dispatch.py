@@ -97,6 +97,7 @@ def _message_entry(
         message = request.decode(api.request)
         result = handler(broker, request, message)
         if isinstance(result, Message):
+            charge(request, result)
             return encode_response(request, result, flexible)
         if result is not None:
             broker.spawn(_answer_later(request, result, flexible), request)
@@ -105,11 +106,25 @@ def _message_entry(
     return handle
 
 
+def charge(request: Request, response: Any) -> None:
+    """Charge for an answer, and let it tell for how long its client is throttled. Not for the
+    answers of Produce and Fetch."""
+    quotas = request.connection.quotas
+    if not quotas.active:
+        return
+    own_ms = getattr(response, "throttle_time_ms", 0)  # a few have no such field
+    exempt = API[request.api_key].internal
+    throttle_ms = quotas.answered(request, own_ms, exempt=exempt)
+    if throttle_ms > own_ms:
+        response.throttle_time_ms = throttle_ms
+
+
 async def _answer_later(
     request: Request, pending: Coroutine[Any, Any, Message], flexible: bool
 ) -> None:
     try:
         response = await pending
+        charge(request, response)
         payload = encode_response(request, response, flexible)
     except ProtocolError as error:
         request.close(str(error))

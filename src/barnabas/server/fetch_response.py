@@ -56,15 +56,16 @@ def encode(
     error: ErrorCode,
     results: Sequence[FetchResult],
     endpoints: Sequence[Node] = (),
+    throttle_ms: int = 0,
 ) -> list[Buffer]:
     """The response, header included, grouped by runs of the same topic."""
     flexible = version >= 12
     out = bytearray(
-        _HEAD_V12.pack(correlation_id, 0, error, session_id)
+        _HEAD_V12.pack(correlation_id, throttle_ms, error, session_id)
         if flexible
-        else _HEAD_V7.pack(correlation_id, 0, error, session_id)
+        else _HEAD_V7.pack(correlation_id, throttle_ms, error, session_id)
         if version >= 7
-        else _HEAD_V4.pack(correlation_id, 0)
+        else _HEAD_V4.pack(correlation_id, throttle_ms)
     )
     buffers: list[Buffer] = []
     groups = _group(results, by_id=version >= 13)
@@ -89,6 +90,12 @@ def encode(
         out += _endpoints(endpoints) if endpoints else b"\0"
     buffers.append(out)
     return buffers
+
+
+def about_size(results: Sequence[FetchResult]) -> int:
+    """What an answer weighs, give or take the length of its numbers."""
+    head = _HEAD_V12.size + len(results) * (_PARTITION_V5.size + 12)
+    return head + sum(len(result.records) for result in results)
 
 
 def _group(results: Sequence[FetchResult], *, by_id: bool) -> list[list[FetchResult]]:

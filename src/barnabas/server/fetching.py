@@ -7,14 +7,20 @@ it lasts, so that there is one way to read and one way to wait.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from barnabas.log.errors import LogDamaged, OffsetOutOfRange, StorageError
 from barnabas.log.read import ColdRead, ReadResult, bytes_between, read
 from barnabas.ports import Timer
 from barnabas.security.operations import Operation
-from barnabas.server.fetch_response import FetchResult, Node, encode
-from barnabas.server.fetch_sessions import FetchPartition, FetchSession, PartitionKey
+from barnabas.server.fetch_response import FetchResult, Node, about_size, encode
+from barnabas.server.fetch_sessions import (
+    NO_SESSION,
+    FetchPartition,
+    FetchSession,
+    PartitionKey,
+)
 from barnabas.server.partitions import Found, HostedPartition
 from barnabas.wire import uuids
 from barnabas.wire.errors import ErrorCode, KafkaError
@@ -80,6 +86,8 @@ class FetchOperation:
         self.version = request.api_version
         self.committed_only = isolation_level == READ_COMMITTED
         self._response_bytes = min(max_bytes, broker.fetch_max_bytes, broker.memory.fetch_bytes())
+        if broker.quotas.active and replica_id < 0:
+            self._response_bytes = broker.quotas.fetch_bytes(request, self._response_bytes)
         self._min_bytes = min(min_bytes, self._response_bytes)
         self._replica_id = replica_id
         self._timer: Timer | None = None
@@ -104,7 +112,9 @@ class FetchOperation:
             self._go_cold(look)
         else:
             self._request.patience_ns = max_wait_ms * 1_000_000
-            self._timer = self._broker.clock.call_later(max_wait_ms, self._time_over)
+            meter = self._request.connection.outbox.meter
+            over = self._time_over if meter is None else partial(meter.run, self._time_over)
+            self._timer = self._broker.clock.call_later(max_wait_ms, over)
             self._session.waiter = self._wake
         return None
 
@@ -122,7 +132,10 @@ class FetchOperation:
         """Something changed: look again at the end of this turn of the loop, once for all changes."""
         if not self._scheduled:
             self._scheduled = True
-            self._broker.call_soon(self._attempt)
+            meter = self._request.connection.outbox.meter
+            self._broker.call_soon(
+                self._attempt if meter is None else partial(meter.run, self._attempt)
+            )
 
     def _attempt(self) -> None:
         self._scheduled = False
@@ -148,6 +161,11 @@ class FetchOperation:
 
     def _finish(self, results: list[FetchResult]) -> Payload:
         self.cancel()
+        quotas = self._broker.quotas
+        if quotas.active and self._replica_id < 0:
+            throttle_ms = quotas.fetched(self._request, about_size(results))
+            if throttle_ms:
+                return self._throttled(throttle_ms)
         told = self._settle(results)
         if self.session_id == 0:
             self._session.close()
@@ -166,6 +184,21 @@ class FetchOperation:
             ErrorCode.NONE,
             told,
             endpoints,
+        )
+
+    def _throttled(self, throttle_ms: int) -> Payload:
+        """Nothing, and nothing is noted as told. A new session begins with the next request."""
+        if self.full:
+            self._broker.sessions.remove(self.session_id)
+            self._session.close()
+            self.session_id = NO_SESSION
+        return encode(
+            self.version,
+            self._request.correlation_id,
+            self.session_id,
+            ErrorCode.NONE,
+            (),
+            throttle_ms=throttle_ms,
         )
 
     def cancel(self) -> None:

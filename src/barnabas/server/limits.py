@@ -38,6 +38,10 @@ HEADER_CACHE_BYTES: Final = 512
 RECEIVE_BYTES: Final = 16 * 1024 * 1024
 SCRATCH_TIGHT_BYTES: Final = 16 * 1024
 
+#: Frames of throttled connections, which count apart: what their clients had sent already. Beyond it
+#: they count like any other, and when others wait for memory they are closed.
+MUTED_BYTES: Final = 64 * 1024 * 1024
+
 #: While a frame waits for memory, others must grow by so much per sweep (64 KiB/s) after a second.
 FRAME_PATIENCE_TICKS: Final = 4
 FRAME_LEAST_TICK_BYTES: Final = 16 * 1024

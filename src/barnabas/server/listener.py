@@ -7,6 +7,7 @@ from collections.abc import Callable
 from struct import Struct
 from typing import TYPE_CHECKING
 
+from barnabas.ports import Clock
 from barnabas.ports import Listener as Socket
 from barnabas.server.connection import Connection
 from barnabas.server.dispatch import API_VERSIONS, Entry
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from barnabas.security.principal import Principal
     from barnabas.server.connection_limits import ConnectionLimits
     from barnabas.server.memory_budget import MemoryBudget
+    from barnabas.server.quotas import Quotas
     from barnabas.server.request_times import RequestRecorder
 
 log = logging.getLogger("barnabas.server")
@@ -41,7 +43,8 @@ class ListenerContext:
         limits: ConnectionLimits,
         call_soon: Callable[[Callable[[], None]], object],
         recorder: RequestRecorder,
-        now_ns: Callable[[], int],
+        clock: Clock,
+        quotas: Quotas,
     ) -> None:
         self.name = name
         self.controller = controller
@@ -55,15 +58,19 @@ class ListenerContext:
         self.when_serving: list[Callable[[], None]] = []
         self.call_soon = call_soon
         self.record = recorder.record
-        self.now_ns = now_ns
+        self.clock = clock
+        self.now_ns = clock.monotonic_ns
         self.scratch = memoryview(bytearray(SCRATCH_BYTES))
         self.connections: dict[Connection, None] = {}
+        #: Those that are not read because their clients have used up a quota.
+        self.muted: dict[Connection, None] = {}
         self.socket: Socket | None = None
         #: Counts sweeps; connections note it when they hear from their client.
         self.tick = 0
         #: Connections so far, and those that were closed because they were silent.
         self.accepted = self.expired = 0
         self._limits = limits
+        self.quotas = quotas
         self._unsupported_api_versions = unsupported_api_versions
 
     def serve(self) -> None:
@@ -80,6 +87,7 @@ class ListenerContext:
     def opened(self, connection: Connection) -> str | None:
         """A client connected; says why it cannot stay."""
         self.connections[connection] = None
+        connection.outbox.meter = self.quotas.new_meter()
         self.accepted += 1
         return self._limits.admit(connection.peer[0])
 

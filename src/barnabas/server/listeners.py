@@ -26,6 +26,7 @@ class Listeners:
 
     def __init__(self, broker: Broker, network: Network) -> None:
         self.opened: list[ListenerContext] = []
+        broker.quotas.listeners = self.opened
         self._broker = broker
         self._network = network
         self._limits = ConnectionLimits(lambda: broker.config)
@@ -67,6 +68,7 @@ class Listeners:
 
     def sweep(self, idle_ticks: int) -> None:
         """One sweep over all connections (see `ListenerContext.sweep`)."""
+        self._broker.memory.set_apart(sum(m.held for context in self.opened for m in context.muted))
         for context in self.opened:
             context.sweep(idle_ticks)
 
@@ -127,7 +129,8 @@ class Listeners:
             limits=self._limits,
             call_soon=broker.call_soon,
             recorder=broker.recorder,
-            now_ns=broker.clock.monotonic_ns,
+            clock=broker.clock,
+            quotas=broker.quotas,
         )
         context.socket = await self._network.listen(
             endpoint.host or "",

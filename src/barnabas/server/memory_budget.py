@@ -6,6 +6,9 @@ waiting frame at a time may pass nevertheless, the one that lacks least and the 
 longest in turn, so that every honest frame gets through soon; and while somebody waits, who holds
 memory without making progress is closed.
 
+What throttled clients (`mute.py`) have sent before they were throttled counts apart, so that nobody
+else waits for them, up to a limit of its own.
+
 Answers: a client that does not read keeps its answer in memory. The more of that there is, the less
 the next Fetch is given.
 """
@@ -14,7 +17,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from barnabas.server.limits import FETCH_LEAST_BYTES, FETCH_RESPONSE_BYTES, UNSENT_BYTES
+from barnabas.server.limits import (
+    FETCH_LEAST_BYTES,
+    FETCH_RESPONSE_BYTES,
+    MUTED_BYTES,
+    UNSENT_BYTES,
+)
 
 
 class Reader(Protocol):
@@ -35,10 +43,21 @@ class Reader(Protocol):
 class MemoryBudget:
     """Counts the bytes of unfinished and waiting frames, and of answers that clients do not take."""
 
-    __slots__ = ("_oldest_next", "_overdrawn", "_waiting", "limit", "unsent", "used")
+    __slots__ = (
+        "_oldest_next",
+        "_overdrawn",
+        "_own_limit",
+        "_waiting",
+        "limit",
+        "muted_too_much",
+        "unsent",
+        "used",
+    )
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
+        self.limit = self._own_limit = limit
+        #: Throttled connections hold more than counts apart, and others wait.
+        self.muted_too_much = False
         #: Bytes of frames that are incomplete or wait for their turn.
         self.used = 0
         #: Bytes of answers queued at clients that do not read.
@@ -78,6 +97,12 @@ class MemoryBudget:
         if self._overdrawn is reader:
             self._overdrawn = None
         self._grant()
+
+    def set_apart(self, muted: int) -> None:
+        """So many bytes of frames are those of throttled connections."""
+        self.limit = self._own_limit + min(muted, MUTED_BYTES)
+        self._grant()
+        self.muted_too_much = muted > MUTED_BYTES and self.frames_wait
 
     def _grant(self) -> None:
         while self._waiting:

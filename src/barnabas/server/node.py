@@ -43,6 +43,7 @@ from barnabas.server.listeners import Listeners
 from barnabas.server.loop_watch import LoopWatch
 from barnabas.server.partitions import HostedPartition
 from barnabas.server.placements import Placements
+from barnabas.server.quotas import Quotas
 from barnabas.server.registration import Registration
 
 if TYPE_CHECKING:
@@ -167,7 +168,9 @@ class Node:
         if self._opened.metadata.offline is not None:
             raise self._opened.metadata.offline
         metadata = self._metadata = self._make_metadata_log(manager)
+        quotas = Quotas(config, ports.clock)
         metadata.subscribe(hosting.publish)
+        metadata.subscribe(quotas.publish)
         settings = self._controller_settings(hosting)
         registration = self._registration = Registration(
             config, settings, metadata, ports.clock, ports.random.bytes(16), self._cordoned
@@ -188,6 +191,7 @@ class Node:
             metadata,
             settings,
             self._authorizer,
+            quotas,
             on_storage_failure=self._read_failed,
         )
         listeners = self._listeners = Listeners(self._broker, ports.network)
@@ -360,6 +364,7 @@ class Node:
         broker.recorder.sweep()
         idle_ms = self.config.get_int("connections.max.idle.ms")
         idle_ticks = max(1, idle_ms // SWEEP_INTERVAL_MS) if idle_ms >= 0 else -1
+        broker.quotas.sweep()
         if self._listeners is not None:
             self._listeners.sweep(idle_ticks)
         self._sweeper = self._ports.clock.call_later(SWEEP_INTERVAL_MS, self._sweep)

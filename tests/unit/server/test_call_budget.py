@@ -24,6 +24,12 @@ from barnabas.server.connection import Connection
 from barnabas.server.node import Node
 from barnabas.wire import codec
 from barnabas.wire.message import Message
+from barnabas.wire.messages.alter_client_quotas_request import (
+    AlterClientQuotasRequest,
+    EntityData,
+    EntryData,
+    OpData,
+)
 from barnabas.wire.messages.create_topics_request import CreatableTopic, CreateTopicsRequest
 from barnabas.wire.messages.fetch_request import FetchPartition, FetchRequest, FetchTopic
 from barnabas.wire.messages.fetch_response import FetchResponse
@@ -41,6 +47,8 @@ ROUNDS = 20
 PRODUCE_CEILING = 38
 EMPTY_POLL_CEILING = 33
 SMALL_CONSUME_CEILING = 76
+#: What quotas on all that they may be on cost more; with none they cost no call.
+QUOTA_CALLS = 13
 PRODUCE_VERSION, FETCH_VERSION = 13, 17
 
 
@@ -143,6 +151,22 @@ def test_one_event_per_request(path: Path) -> None:
         data = request(message, PRODUCE_VERSION) * IN_FLIGHT
         calls = await wire.calls_per_request(data, size * IN_FLIGHT)
         assert 0 < calls <= PRODUCE_CEILING, calls
+
+    in_node(path, work)
+
+
+def test_one_event_per_request_within_quotas(path: Path) -> None:
+    async def work(wire: Wire, topic_id: bytes) -> None:
+        entity = [EntityData("client-id", None)]
+        keys = ("producer_byte_rate", "consumer_byte_rate", "request_percentage")
+        ops = [OpData(key, 1e9) for key in keys]
+        await wire.ask(AlterClientQuotasRequest([EntryData(entity, ops)]), 1)
+        message = produce_request(topic_id)
+        await wire.ask(message, PRODUCE_VERSION)
+        size = len(await wire.ask(message, PRODUCE_VERSION)) + 8
+        data = request(message, PRODUCE_VERSION) * IN_FLIGHT
+        calls = await wire.calls_per_request(data, size * IN_FLIGHT)
+        assert 0 < calls <= PRODUCE_CEILING + QUOTA_CALLS, calls
 
     in_node(path, work)
 

@@ -16,6 +16,7 @@ from barnabas.server.dispatch import Entry
 from barnabas.server.limits import BACKLOG_BYTES, FRAME_FIRST_BYTES, RECEIVE_BYTES
 from barnabas.server.listener import ListenerContext
 from barnabas.server.memory_budget import MemoryBudget
+from barnabas.server.quotas import Quotas
 from barnabas.server.request import Payload, Request
 from barnabas.server.request_times import RequestRecorder
 
@@ -54,6 +55,53 @@ class FakeTransport:
         return 0
 
 
+class FakeTimer:
+    def __init__(self) -> None:
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class FakeClock:
+    """`ports.Clock` that moves when told to."""
+
+    def __init__(self) -> None:
+        self.time_ns = 0
+        self.timers: list[tuple[int, FakeTimer, Callable[[], None]]] = []
+
+    def wall_ms(self) -> int:
+        return self.monotonic_ms()
+
+    def monotonic_ms(self) -> int:
+        return self.time_ns // 1_000_000
+
+    def monotonic_ns(self) -> int:
+        return self.time_ns
+
+    def call_later(self, delay_ms: int, callback: Callable[[], None]) -> FakeTimer:
+        timer = FakeTimer()
+        self.timers.append((self.time_ns + delay_ms * 1_000_000, timer, callback))
+        return timer
+
+    async def sleep(self, delay_ms: int) -> None:
+        raise NotImplementedError
+
+    def advance(self, ms: int) -> None:
+        """Let time pass, and call what is due on the way."""
+        end_ns = self.time_ns + ms * 1_000_000
+        while due := min((t for t in self.timers if t[0] <= end_ns), default=None, key=_when):
+            self.timers.remove(due)
+            self.time_ns = max(self.time_ns, due[0])
+            if not due[1].cancelled:
+                due[2]()
+        self.time_ns = end_ns
+
+
+def _when(timer: tuple[int, FakeTimer, Callable[[], None]]) -> int:
+    return timer[0]
+
+
 class Server:
     """A listener whose handlers do what the test says."""
 
@@ -62,10 +110,11 @@ class Server:
         self.seen: list[tuple[int, int, bytes]] = []
         self.later: list[Callable[[], None]] = []
         self.answer_at_once = True
-        self.time_ns = 0
-        self.recorder = RequestRecorder(self.now_ns, -1)
+        self.clock = FakeClock()
+        self.recorder = RequestRecorder(self.clock.monotonic_ns, -1)
         self.memory = MemoryBudget(RECEIVE_BYTES)
         self.config = BrokerConfig.from_properties(default_properties("/d") | (settings or {}))
+        self.quotas = Quotas(self.config, self.clock)
         table = {
             (key, version): Entry(self.handle, version >= 9, self.recorder.of(key))
             for key in (PRODUCE, METADATA)
@@ -82,7 +131,8 @@ class Server:
             limits=ConnectionLimits(lambda: self.config),
             call_soon=self.later.append,
             recorder=self.recorder,
-            now_ns=self.now_ns,
+            clock=self.clock,
+            quotas=self.quotas,
         )
         self.context.serve()
         self.connection, self.transport = self.connect()
@@ -92,9 +142,6 @@ class Server:
         transport = FakeTransport()
         connection.connection_made(transport)
         return connection, transport
-
-    def now_ns(self) -> int:
-        return self.time_ns
 
     def handle(self, request: Request) -> Payload | None:
         self.seen.append(

@@ -50,7 +50,9 @@ def test_acknowledged_records_are_there(acks: int) -> None:
     calm(scenario)
 
 
-def test_acks_none_has_no_answer_and_a_failure_closes_the_connection() -> None:
+def test_acks_none_has_no_answer_and_a_failure_closes_the_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def scenario(s: Session) -> None:
         topic_id = await s.create("t")
         connection = await s.connection()
@@ -69,6 +71,16 @@ def test_acks_none_has_no_answer_and_a_failure_closes_the_connection() -> None:
         )
         await s.sleep(100)
         assert connection.closed
+        # The same for a target that the connection knows already.
+        connection = await s.connection()
+        for data in (s.batch(b"b"), s.batch(b"c"), s.batch(b"d")[:-1] + b"?"):
+            part = [PartitionProduceData(0, data)]
+            request = ProduceRequest(None, 0, 5000, [TopicProduceData("t", topic_id, part)])
+            connection.send(request, None, lambda *_: None)
+            await s.sleep(100)
+        assert connection.closed
+        assert await s.values("t") == [b"a", b"b", b"c"]
+        assert sum("acks=0 failed" in each.getMessage() for each in caplog.records) == 2
 
     calm(scenario)
 

@@ -20,7 +20,7 @@ class Timed(Server):
 
     def __init__(self, slow_ms: int = -1) -> None:
         super().__init__()
-        self.recorder = RequestRecorder(self.now_ns, slow_ms)
+        self.recorder = RequestRecorder(self.clock.monotonic_ns, slow_ms)
         self.context.record = self.recorder.record
         for (key, version), entry in self.context.table.items():
             self.context.table[key, version] = Entry(
@@ -28,7 +28,7 @@ class Timed(Server):
             )
 
     def handle(self, request: Request) -> Payload | None:
-        self.time_ns += MS
+        self.clock.time_ns += MS
         return super().handle(request)
 
     def phases(self, key: int) -> dict[str, tuple[int, int]]:
@@ -64,9 +64,9 @@ def test_every_phase_of_requests_that_wait() -> None:
     server.answer_at_once = False
     server.feed(frame(PRODUCE, 1) + frame(PRODUCE, 2) + frame(METADATA, 3))
     first, second = server.parked
-    server.time_ns += 10 * MS
+    server.clock.time_ns += 10 * MS
     second.respond(b"\0\0\0\2")
-    server.time_ns += 5 * MS
+    server.clock.time_ns += 5 * MS
     server.answer_at_once = True
     first.respond(b"\0\0\0\1")
     assert server.answers() == [1, 2, 3]
@@ -104,7 +104,7 @@ def test_a_slow_request_gets_a_line_with_all_that_is_known(
     server = Timed(slow_ms=50)
     server.answer_at_once = False
     server.feed(frame(METADATA, 7))
-    server.time_ns += 50 * MS
+    server.clock.time_ns += 50 * MS
     server.parked[0].respond(b"\0\0\0\7")
     server.settle()
     (line,) = slow_lines(caplog)
@@ -123,7 +123,7 @@ def test_what_a_fetch_may_wait_is_not_slow(caplog: pytest.LogCaptureFixture) -> 
     server.answer_at_once = False
     server.feed(frame(METADATA, 1))
     server.parked[0].patience_ns = 500 * MS
-    server.time_ns += 500 * MS
+    server.clock.time_ns += 500 * MS
     server.parked[0].respond(b"\0\0\0\1")
     server.settle()
     assert slow_lines(caplog) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from barnabas.metadata.image import MetadataImage
 from barnabas.metadata.image.configs import BROKER, TOPIC
@@ -38,6 +38,16 @@ class Decision(NamedTuple, Generic[T_co]):
     response: T_co
     atomic: bool = True
     control: Sequence[tuple[ControlType, Message]] = ()
+
+
+Charge: TypeAlias = Callable[[int], None]
+"""Counts partitions that are created or deleted against the client's quota. Raises KafkaError
+(THROTTLING_QUOTA_EXCEEDED): there are to be none."""
+
+
+def free(partitions: int) -> None:
+    """No quota."""
+    del partitions
 
 
 class ConfigSchema(Protocol):

@@ -10,10 +10,12 @@ from barnabas.metadata.controller.assignments import (
     placed_partitions,
 )
 from barnabas.metadata.controller.decision import (
+    Charge,
     ControllerSettings,
     Decision,
     check_new_partitions,
     check_record_count,
+    free,
 )
 from barnabas.metadata.image import MetadataImage
 from barnabas.metadata.record_types import PartitionRecord
@@ -30,7 +32,11 @@ from barnabas.wire.messages.create_partitions_response import (
 
 
 def create_partitions(
-    image: MetadataImage, settings: ControllerSettings, request: CreatePartitionsRequest
+    image: MetadataImage,
+    settings: ControllerSettings,
+    request: CreatePartitionsRequest,
+    *,
+    charge: Charge = free,
 ) -> Decision[CreatePartitionsResponse]:
     """Add partitions to topics; each topic succeeds or fails for itself, all in one batch.
 
@@ -45,7 +51,7 @@ def create_partitions(
             continue
         error = KafkaError(ErrorCode.NONE)
         try:
-            added = _add(image, settings, topic)
+            added = _add(image, settings, topic, charge)
             records += added
         except KafkaError as refused:
             error = refused
@@ -56,7 +62,10 @@ def create_partitions(
 
 
 def _add(
-    image: MetadataImage, settings: ControllerSettings, request: CreatePartitionsTopic
+    image: MetadataImage,
+    settings: ControllerSettings,
+    request: CreatePartitionsTopic,
+    charge: Charge,
 ) -> list[PartitionRecord]:
     topic = image.topics.by_name.get(request.name)
     if topic is None:
@@ -73,16 +82,17 @@ def _add(
     added = request.count - present
     # Before anything is built: the count comes from the wire.
     check_new_partitions(added)
+    if request.assignments is not None and len(request.assignments) != added:
+        raise KafkaError(
+            ErrorCode.INVALID_REPLICA_ASSIGNMENT,
+            f"{added} partition(s) would be added, but {len(request.assignments)} "
+            "assignment(s) were specified.",
+        )
+    charge(added)
     replication_factor = len(topic.partitions[0].replicas)
     if request.assignments is None:
         partitions = placed_partitions(image, settings, added, replication_factor)
     else:
-        if len(request.assignments) != added:
-            raise KafkaError(
-                ErrorCode.INVALID_REPLICA_ASSIGNMENT,
-                f"{added} partition(s) would be added, but {len(request.assignments)} "
-                "assignment(s) were specified.",
-            )
         partitions = [
             manual_partition(image.cluster, number, assignment.broker_ids, replication_factor)
             for number, assignment in enumerate(request.assignments, present)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 from barnabas.metadata.controller.decision import (
+    Charge,
     ControllerSettings,
     Decision,
     check_record_count,
+    free,
 )
 from barnabas.metadata.image import MetadataImage
 from barnabas.metadata.record_types import RemoveTopicRecord
@@ -28,7 +30,7 @@ class _Deletion:
         self.results: list[DeletableTopicResult] = []
         self.chosen: dict[bytes, str] = {}
 
-    def fail(self, name: str | None, topic_id: bytes, code: ErrorCode, message: str) -> None:
+    def fail(self, name: str | None, topic_id: bytes, code: ErrorCode, message: str | None) -> None:
         self.results.append(
             DeletableTopicResult(
                 name=name, topic_id=topic_id, error_code=code, error_message=message
@@ -90,12 +92,24 @@ class _Deletion:
             else:
                 self.chosen[topic.id] = name
 
+    def charge(self, charge: Charge) -> None:
+        for topic_id, name in list(self.chosen.items()):
+            try:
+                charge(len(self.image.topics.by_id[topic_id].partitions))
+            except KafkaError as error:
+                del self.chosen[topic_id]
+                self.fail(name, topic_id, error.code, error.message)
+
     def _refuse(self, name: str | None, topic_id: bytes, message: str) -> None:
         self.fail(name, topic_id, ErrorCode.INVALID_REQUEST, message)
 
 
 def delete_topics(
-    image: MetadataImage, settings: ControllerSettings, request: DeleteTopicsRequest
+    image: MetadataImage,
+    settings: ControllerSettings,
+    request: DeleteTopicsRequest,
+    *,
+    charge: Charge = free,
 ) -> Decision[DeleteTopicsResponse]:
     """Delete topics; each succeeds or fails for itself, all that succeed in one batch.
 
@@ -106,6 +120,7 @@ def delete_topics(
     deletion = _Deletion(image)
     names, ids = deletion.sort_out(request)
     deletion.choose(names, ids)
+    deletion.charge(charge)
     records = [RemoveTopicRecord(topic_id=topic_id) for topic_id in deletion.chosen]
     check_record_count(records)
     results = deletion.results + [

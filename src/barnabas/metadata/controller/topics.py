@@ -11,10 +11,12 @@ from barnabas.metadata.controller.assignments import (
 )
 from barnabas.metadata.controller.config_changes import ConfigChange, ConfigEditor, Operation
 from barnabas.metadata.controller.decision import (
+    Charge,
     ControllerSettings,
     Decision,
     check_new_partitions,
     check_record_count,
+    free,
 )
 from barnabas.metadata.controller.topic_names import (
     METADATA_TOPIC,
@@ -40,6 +42,7 @@ def create_topics(
     request: CreateTopicsRequest,
     *,
     forwarded: bool = True,
+    charge: Charge = free,
 ) -> Decision[CreateTopicsResponse]:
     """Create topics; each succeeds or fails for itself, all that succeed in one batch.
 
@@ -54,7 +57,7 @@ def create_topics(
     results: list[CreatableTopicResult] = []
     for topic in unique:
         try:
-            result, created = _create(image, settings, topic, forwarded)
+            result, created = _create(image, settings, topic, forwarded, charge)
             records += created
         except KafkaError as error:
             result = _failed(topic.name, error)
@@ -82,7 +85,11 @@ def _check_partition_total(request: CreateTopicsRequest, settings: ControllerSet
 
 
 def _create(
-    image: MetadataImage, settings: ControllerSettings, topic: CreatableTopic, forwarded: bool
+    image: MetadataImage,
+    settings: ControllerSettings,
+    topic: CreatableTopic,
+    forwarded: bool,
+    charge: Charge,
 ) -> tuple[CreatableTopicResult, list[Message]]:
     check_topic_name(topic.name)
     if topic.name in image.topics.by_name:
@@ -94,6 +101,7 @@ def _create(
         [ConfigChange(name, Operation.SET, value) for name, value in configs.items()]
     )
     partitions = _partitions(image, settings, topic)
+    charge(len(partitions))
     topic_id = settings.new_uuid()
     # Kafka's order: the topic, its configs, its partitions.
     records: list[Message] = [

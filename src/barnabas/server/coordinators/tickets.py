@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from barnabas.server.dispatch import encode_response
+from barnabas.server.dispatch import charge, encode_response
 from barnabas.wire.apis import API
 from barnabas.wire.errors import ErrorCode, KafkaError
 
@@ -39,6 +39,7 @@ class RequestTicket:
         request = self._request
         if self._finish is not None:
             response = self._finish(response)
+        charge(request, response)
         flexible = request.api_version >= API[request.api_key].flexible
         request.respond(encode_response(request, response, flexible))
 

@@ -3,12 +3,12 @@
 v4 partitions and replication factor -1 mean the defaults; v5 flexible, effective configs in the
 answer; v6 quota error; v7 topic id. Per topic: TOPIC_ALREADY_EXISTS, INVALID_TOPIC_EXCEPTION,
 INVALID_PARTITIONS, INVALID_REPLICATION_FACTOR, INVALID_REPLICA_ASSIGNMENT, INVALID_CONFIG,
-INVALID_REQUEST, TOPIC_AUTHORIZATION_FAILED, POLICY_VIOLATION.
+INVALID_REQUEST, TOPIC_AUTHORIZATION_FAILED, POLICY_VIOLATION, THROTTLING_QUOTA_EXCEEDED.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from barnabas.metadata.controller.topics import create_topics
 from barnabas.security.operations import Operation
@@ -22,6 +22,8 @@ from barnabas.wire.messages.create_topics_response import (
 if TYPE_CHECKING:
     from barnabas.server.broker import Broker
     from barnabas.server.request import Request
+
+QUOTA_ERROR_FROM: Final = 6
 
 
 async def handle(
@@ -45,9 +47,12 @@ async def handle(
             for name in sorted(denied)
         ]
     forwarded = not request.connection.on_controller
+    mutations = broker.mutations(request, strict_from=QUOTA_ERROR_FROM)
     try:
         response = await broker.submit(
-            lambda image: create_topics(image, broker.settings, message, forwarded=forwarded)
+            lambda image: create_topics(
+                image, broker.settings, message, forwarded=forwarded, charge=mutations.take
+            )
         )
     except KafkaError as error:
         response = CreateTopicsResponse(
@@ -63,4 +68,5 @@ async def handle(
             result.num_partitions = -1
             result.replication_factor = -1
     response.topics += refused
+    response.throttle_time_ms = mutations.throttle_ms
     return response

@@ -1,12 +1,12 @@
 """DeleteTopics (key 20), versions 1-6; broker and controller listeners.
 
 v4 flexible; v5 messages; v6 by name or id. Per topic: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID,
-TOPIC_AUTHORIZATION_FAILED, TOPIC_DELETION_DISABLED, INVALID_REQUEST.
+TOPIC_AUTHORIZATION_FAILED, TOPIC_DELETION_DISABLED, INVALID_REQUEST, THROTTLING_QUOTA_EXCEEDED.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from barnabas.metadata.controller.topic_deletion import delete_topics
 from barnabas.security.operations import Operation
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from barnabas.server.broker import Broker
     from barnabas.server.request import Request
 
+QUOTA_ERROR_FROM: Final = 5
+
 
 async def handle(
     broker: Broker, request: Request, message: DeleteTopicsRequest
@@ -36,8 +38,11 @@ async def handle(
         ]
         message.topic_names = [n for n in message.topic_names if n not in denied]
         refused = [_refusal(n, uuids.ZERO) for n in denied]
+    mutations = broker.mutations(request, strict_from=QUOTA_ERROR_FROM)
     try:
-        response = await broker.submit(lambda image: delete_topics(image, broker.settings, message))
+        response = await broker.submit(
+            lambda image: delete_topics(image, broker.settings, message, charge=mutations.take)
+        )
     except KafkaError as error:
         wanted = [(t.name, t.topic_id) for t in message.topics]
         wanted += [(n, uuids.ZERO) for n in message.topic_names]
@@ -48,6 +53,7 @@ async def handle(
             ]
         )
     response.responses += refused
+    response.throttle_time_ms = mutations.throttle_ms
     return response
 
 

@@ -51,7 +51,10 @@ def handle(broker: Broker, request: Request) -> Payload | None:
         return _refuse_follower(request, message)
     found = _session(broker, version, message)
     if isinstance(found, ErrorCode):
-        return encode(version, request.correlation_id, NO_SESSION, found, ())
+        throttle_ms = broker.quotas.fetched(request, 0) if broker.quotas.active else 0
+        return encode(
+            version, request.correlation_id, NO_SESSION, found, (), throttle_ms=throttle_ms
+        )
     session, session_id, full = found
     operation = FetchOperation(
         broker,

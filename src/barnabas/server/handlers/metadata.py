@@ -133,7 +133,7 @@ def _missing(
                 code = ErrorCode.TOPIC_AUTHORIZATION_FAILED
         answers.append(MetadataResponseTopic(code, name, is_internal=name in INTERNAL_TOPICS))
     if wanted:
-        broker.auto_create(wanted)
+        broker.auto_create(wanted, request)
     return answers
 
 

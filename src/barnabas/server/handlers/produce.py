@@ -56,6 +56,7 @@ _CORRELATION = Struct(">ix")
 _RESULT = Struct(">hqqq")
 #: Behind the offsets of the only partition: no record errors, no message, tags of partition and
 #: topic, throttle time, tags of the response.
+_TAIL = Struct(">4six")
 _FAST_TAIL = b"\x01\x00\x00\x00" + b"\x00\x00\x00\x00" + b"\x00"
 _FAST_END = b"\x00\x00\x00"
 
@@ -76,11 +77,17 @@ class ProduceTarget:
 class FastAcknowledgement:
     """A one-partition produce that waits for its offset."""
 
-    __slots__ = ("appended", "deadline_ms", "request", "target")
+    __slots__ = ("appended", "deadline_ms", "request", "target", "throttle_ms")
 
     def __init__(
-        self, request: Request, target: ProduceTarget, appended: Appended, deadline_ms: int
+        self,
+        request: Request,
+        target: ProduceTarget,
+        appended: Appended,
+        deadline_ms: int,
+        throttle_ms: int,
     ) -> None:
+        self.throttle_ms = throttle_ms
         self.request = request
         self.target = target
         self.appended = appended
@@ -90,7 +97,8 @@ class FastAcknowledgement:
         """Answer."""
         appended = Appended(error) if error else self.appended
         start = -1 if error else hosted.log.log_start_offset
-        self.request.respond(_fast_response(self.request, self.target, error, appended, start))
+        request, target = self.request, self.target
+        request.respond(_fast_response(request, target, error, appended, start, self.throttle_ms))
 
 
 def _fast_response(
@@ -99,12 +107,13 @@ def _fast_response(
     error: int,
     appended: Appended,
     log_start_offset: int,
+    throttle_ms: int,
 ) -> bytes:
     return (
         _CORRELATION.pack(request.correlation_id)
         + target.head
         + _RESULT.pack(error, appended.base_offset, appended.append_time, log_start_offset)
-        + _FAST_TAIL
+        + (_TAIL.pack(_FAST_TAIL, throttle_ms) if throttle_ms else _FAST_TAIL)
     )
 
 
@@ -157,7 +166,10 @@ def _fast(
     if appended.error:
         outcome = Outcome(hosted.topic, hosted.topic_id, hosted.index, batch)
         outcome.settle(hosted, appended)
-        return _answer(PendingProduce(broker, request, [outcome]), request, acks, 0)
+        return _answer(PendingProduce(broker, request, [outcome], acks), request, acks, 0)
+    throttle_ms = 0
+    if broker.quotas.active:
+        throttle_ms = broker.quotas.produced(request, answered=acks != ACKS_NONE)
     if acks == ACKS_NONE:
         request.settled = True
         return None
@@ -166,8 +178,10 @@ def _fast(
     committed = acks == ACKS_ALL or hosted.syncs_each
     reached = hosted.replica.high_watermark if committed else log.written_offset
     if wait_for <= reached:
-        return _fast_response(request, target, 0, appended, log.log_start_offset)
-    waiter = FastAcknowledgement(request, target, appended, broker.coarse_ms + target.timeout_ms)
+        start = log.log_start_offset
+        return _fast_response(request, target, 0, appended, start, throttle_ms)
+    deadline_ms = broker.coarse_ms + target.timeout_ms
+    waiter = FastAcknowledgement(request, target, appended, deadline_ms, throttle_ms)
     if committed:
         hosted.wait_committed(wait_for, waiter)
     else:
@@ -226,9 +240,14 @@ class Outcome:
 class PendingProduce:
     """A request of several partitions: answered when the slowest of them is acknowledged."""
 
-    __slots__ = ("_broker", "_outcomes", "_request", "_waiting")
+    __slots__ = ("_broker", "_outcomes", "_request", "_throttle_ms", "_waiting")
 
-    def __init__(self, broker: Broker, request: Request, outcomes: list[Outcome]) -> None:
+    def __init__(
+        self, broker: Broker, request: Request, outcomes: list[Outcome], acks: int
+    ) -> None:
+        self._throttle_ms = 0
+        if broker.quotas.active:
+            self._throttle_ms = broker.quotas.produced(request, answered=acks != ACKS_NONE)
         self._broker = broker
         self._request = request
         self._outcomes = outcomes
@@ -281,6 +300,7 @@ class PendingProduce:
             node_endpoints=[
                 NodeEndpoint(n.id, n.host, n.port, n.rack) for n in nodes if n.id in leaders
             ],
+            throttle_time_ms=self._throttle_ms,
         )
         return encode_response(request, response, request.api_version >= FLEXIBLE_FROM)
 
@@ -399,7 +419,7 @@ def _append_all(
 def _complete(
     broker: Broker, request: Request, message: ProduceRequest, outcomes: list[Outcome]
 ) -> Payload | None:
-    pending = PendingProduce(broker, request, outcomes)
+    pending = PendingProduce(broker, request, outcomes, message.acks)
     return _answer(pending, request, message.acks, message.timeout_ms)
 
 
