@@ -8,6 +8,7 @@ import struct
 import pytest
 
 from barnabas.client.errors import ClientError
+from barnabas.config.values import ConfigError
 from barnabas.records.checksum import crc32c
 from barnabas.wire.errors import ErrorCode
 from barnabas.wire.messages.api_versions_request import ApiVersionsRequest
@@ -70,6 +71,14 @@ def text_of(s: Session, path: str) -> str:
     "controller.listener.names",
 )
 def test_listeners() -> None:
+    settings = {
+        "listeners": f"IN://:{PORT},OUT://:{OTHER},KRAFT://:{CONTROLLER}",
+        "advertised.listeners": "IN://in.example:1,OUT://out.example:2",
+        "listener.security.protocol.map": "IN:PLAINTEXT,OUT:PLAINTEXT,KRAFT:PLAINTEXT",
+        "inter.broker.listener.name": "IN",
+        "controller.listener.names": "KRAFT",
+    }
+
     async def scenario(s: Session) -> None:
         assert (await told(s, PORT))[1:3] == ("in.example", 1)
         assert (await told(s, OTHER))[1:3] == ("out.example", 2)
@@ -79,16 +88,10 @@ def test_listeners() -> None:
         assert [broker.port for broker in cluster.brokers] == [CONTROLLER]
         assert not (await s.connection(CONTROLLER)).supports(MetadataRequest)
 
-    calm(
-        scenario,
-        {
-            "listeners": f"IN://:{PORT},OUT://:{OTHER},KRAFT://:{CONTROLLER}",
-            "advertised.listeners": "IN://in.example:1,OUT://out.example:2",
-            "listener.security.protocol.map": "IN:PLAINTEXT,OUT:PLAINTEXT,KRAFT:PLAINTEXT",
-            "inter.broker.listener.name": "IN",
-            "controller.listener.names": "KRAFT",
-        },
-    )
+    calm(scenario, settings)
+    # Brokers would look for each other at PLAINTEXT, which is no listener here.
+    with pytest.raises(ConfigError, match="name is PLAINTEXT"):
+        calm(scenario, {**settings, "inter.broker.listener.name": None})
 
 
 @pytest.mark.effect_of("log.dir", "metadata.log.dir")

@@ -121,19 +121,22 @@ class ConfigEditor:
         return records
 
     def _check(self, explicit: dict[str, str | None], implicit: dict[str, str | None]) -> None:
-        result = dict(self.current)
-        for name, value in [*explicit.items(), *implicit.items()]:
+        changes = {**explicit, **implicit}
+        result = {
+            name: value for name, value in {**self.current, **changes}.items() if value is not None
+        }
+        schema, is_broker = self.settings.schema, self.resource[0] == BROKER
+        if is_broker:  # as a broker does before it passes the change on
+            schema.validate(*self.resource, result, self.current)
+        for name, value in changes.items():
             self._check_refused(name, value)
-            if value is None:
-                result.pop(name, None)
-            elif len(value) > MAX_VALUE_LENGTH:
+            if value is not None and len(value) > MAX_VALUE_LENGTH:
                 raise KafkaError(
                     ErrorCode.INVALID_CONFIG,
                     f"The value of {name} is longer than {MAX_VALUE_LENGTH} characters.",
                 )
-            else:
-                result[name] = value
-        self.settings.schema.validate(*self.resource, result, self.current)
+        if not is_broker:
+            schema.validate(*self.resource, result, self.current)
         if self.existing:
             self._check_exists()
 
