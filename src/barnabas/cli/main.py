@@ -15,6 +15,7 @@ from barnabas.cli.options import examples
 
 _COMMANDS = {
     "start": ("barnabas.cli.commands.start", "Start a node."),
+    "format": ("barnabas.cli.commands.format", "Format a node's directories before its start."),
     "topics": (
         "barnabas.cli.commands.topics",
         "Create, list, describe, alter, purge, delete topics.",
@@ -29,6 +30,7 @@ _COMMANDS = {
     ),
     "health": ("barnabas.cli.commands.health", "Ask a node whether it is alive and ready."),
     "log": ("barnabas.cli.commands.log", "Log directories, and what is in their files."),
+    "random-uuid": ("barnabas.cli.commands.random_uuid", "Print a random id."),
     "completion": ("barnabas.cli.commands.completion", "Print a completion script for a shell."),
     "version": ("barnabas.cli.commands.version", "Print the version."),
 }

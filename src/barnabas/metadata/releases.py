@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from barnabas.metadata.features import (
     ELR_VERSION,
     GROUP_VERSION,
+    KRAFT_VERSION,
     METADATA_VERSION,
     MV_LATEST,
     MV_MINIMUM,
     SHARE_VERSION,
     STREAMS_VERSION,
     TRANSACTION_VERSION,
+    dependencies,
+    supported_features,
 )
 
 #: (release, how many levels it has), from the lowest level that is supported.
@@ -71,3 +75,39 @@ def levels_at(metadata_version: int) -> dict[str, int]:
     for name, (first, level) in _DEFAULTS.items():
         levels[name] = level if metadata_version >= first else 0
     return levels
+
+
+def formatted_levels(
+    release: int | None, features: Mapping[str, int], *, dynamic: bool
+) -> dict[str, int]:
+    """Levels with which a cluster is formatted: those of the release, but for `features`.
+
+    `dynamic`: the voters are named in the metadata log, not in the configuration, which is what
+    kraft.version says. Raises ValueError with a sentence.
+    """
+    if METADATA_VERSION in features and release is not None:
+        raise ValueError(f"Give the release, or {METADATA_VERSION}, not both.")
+    chosen = MV_LATEST if release is None else release
+    levels = levels_at(features.get(METADATA_VERSION, chosen))
+    levels[KRAFT_VERSION] = int(dynamic)
+    levels |= features
+    for name, level in levels.items():
+        _check(name, level, levels)
+    if levels[KRAFT_VERSION] != int(dynamic):
+        raise ValueError(
+            f"{KRAFT_VERSION} is 1 when the voters are given for the log, and 0 when the "
+            "configuration has controller.quorum.voters."
+        )
+    return levels
+
+
+def _check(name: str, level: int, levels: Mapping[str, int]) -> None:
+    known = supported_features()
+    if name not in known:
+        raise ValueError(f"There is no feature {name}; known are {', '.join(sorted(known))}.")
+    low, high = known[name]
+    if not low <= level <= high:
+        raise ValueError(f"{name} has levels {low} to {high}, not {level}.")
+    for other, needed in dependencies(name, level).items():
+        if levels[other] < needed:
+            raise ValueError(f"{name} {level} needs {other} {needed} or above.")

@@ -80,16 +80,24 @@ def open_directories(
 
 
 def format_directory(
-    directory: LogDirectory, cluster_id: str, node_id: int, clock: Clock, random: Random
+    directory: LogDirectory,
+    meta: MetaProperties,
+    clock: Clock,
+    *,
+    bootstrap: Sequence[Message] | None = None,
 ) -> None:
-    """Make an empty directory one of this node's. Blocks. Raises `OSError`."""
+    """Make an empty directory one of this node's. Blocks. Raises `OSError`.
+
+    `bootstrap`: the first records of the cluster, those of a new one of this release by default.
+    """
+    records = bootstrap_records() if bootstrap is None else bootstrap
     # The metadata of the cluster first: a formatted directory is one with meta.properties.
     replace_file(
         directory.disk,
         f"{directory.path}/{BOOTSTRAP_CHECKPOINT}",
-        encode_bootstrap(bootstrap_records(), clock.wall_ms()),
+        encode_bootstrap(records, clock.wall_ms()),
     )
-    directory.write_meta(MetaProperties(cluster_id, node_id, _new_id(random.bytes)))
+    directory.write_meta(meta)
 
 
 def bootstrap_of(directory: LogDirectory) -> list[Message]:
@@ -128,7 +136,7 @@ def _format(
             f"{metadata.path} is empty and should hold the metadata log: other log directories "
             f"belong to cluster {metas[0].cluster_id} already. Is its disk mounted?"
         )
-    cluster_id = clusters.pop() if clusters else wanted or uuids.to_text(_new_id(random.bytes))
+    cluster_id = clusters.pop() if clusters else wanted or uuids.to_text(new_id(random.bytes))
     for directory in usable:
         meta, needed = directory.meta, directory is metadata
         if meta is None and metas:
@@ -136,11 +144,15 @@ def _format(
         elif meta is None:
             _try(
                 directory,
-                lambda d: format_directory(d, cluster_id, config.node_id, clock, random),
+                partial(
+                    format_directory,
+                    meta=MetaProperties(cluster_id, config.node_id, new_id(random.bytes)),
+                    clock=clock,
+                ),
                 needed=needed,
             )
         elif meta.directory_id is None:
-            given = MetaProperties(cluster_id, config.node_id, _new_id(random.bytes))
+            given = MetaProperties(cluster_id, config.node_id, new_id(random.bytes))
             _try(directory, partial(_give_id, given), needed=needed)
     return cluster_id
 
@@ -173,7 +185,7 @@ def _need_live(logs: list[LogDirectory]) -> None:
         raise next(failure for failure in failures if failure is not None)
 
 
-def _new_id(random_bytes: Callable[[int], bytes]) -> bytes:
+def new_id(random_bytes: Callable[[int], bytes]) -> bytes:
     """A random UUID (version 4) that Kafka does not reserve and whose text is no option."""
     while True:
         raw = bytearray(random_bytes(16))

@@ -14,7 +14,7 @@ from barnabas.config.broker import BrokerConfig
 from barnabas.config.values import ConfigError
 from barnabas.log.checkpoints import TopicPartition
 from barnabas.log.cleaning.cleaner import LogCleaner
-from barnabas.log.directory import BadDirectory, LogDirectory
+from barnabas.log.directory import BadDirectory, LogDirectory, MetaProperties
 from barnabas.log.files import DEFAULT_LIMIT
 from barnabas.log.maintenance import Intervals, LogMaintenance
 from barnabas.log.manager import LogManager
@@ -31,6 +31,7 @@ from barnabas.server.directories import (
     Directories,
     bootstrap_of,
     format_directory,
+    new_id,
     open_directories,
     previous_epoch,
 )
@@ -213,6 +214,7 @@ class Node:
         await placements.report_all()
         manager.on_made = lambda keys: self._placed(placements, keys)
         await registration.unfence()
+        registration.follow(self._broker.spawn)
         listeners.serve()
         maintenance.start()
         self._begin_upkeep(manager, metadata)
@@ -251,7 +253,9 @@ class Node:
         opened, ports, node_id = self._opened, self._ports, self.config.node_id
         await placements.format_new(
             lambda home: format_directory(
-                home, opened.cluster_id, node_id, ports.clock, ports.random
+                home,
+                MetaProperties(opened.cluster_id, node_id, new_id(ports.random.bytes)),
+                ports.clock,
             )
         )
         for home in opened.logs:

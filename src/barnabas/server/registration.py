@@ -6,8 +6,9 @@ any other and needs no timer: they live and die together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from barnabas.config.broker import BrokerConfig
 from barnabas.metadata.controller.decision import ControllerSettings, Decision
@@ -15,7 +16,12 @@ from barnabas.metadata.controller.heartbeat import heartbeat
 from barnabas.metadata.controller.registration import register_broker, register_controller
 from barnabas.metadata.controller.replica_directories import assign_replicas
 from barnabas.metadata.controller.sessions import BrokerSessions
-from barnabas.metadata.features import supported_features
+from barnabas.metadata.delta import MetadataDelta
+from barnabas.metadata.features import (
+    MV_CONTROLLER_REGISTRATION,
+    MV_DIRECTORY_ASSIGNMENT,
+    supported_features,
+)
 from barnabas.metadata.image import MetadataImage
 from barnabas.metadata.image.cluster import Endpoint
 from barnabas.ports import Clock
@@ -57,6 +63,8 @@ class Registration:
         self._cordoned = cordoned
         self._sessions = BrokerSessions(config.get_int("broker.session.timeout.ms"))
         self.broker_epoch = -1
+        self._controller: controller_messages.ControllerRegistrationRequest | None = None
+        self._broker: broker_messages.BrokerRegistrationRequest | None = None
         metadata.subscribe(lambda _, new, delta: self._sessions.committed(new, delta))
 
     async def register(
@@ -70,15 +78,14 @@ class Registration:
         """Register controller and broker; the broker stays fenced until `unfence`."""
         node_id = self._config.node_id
         features = supported_features().items()
-        controller = controller_messages.ControllerRegistrationRequest(
+        self._controller = controller_messages.ControllerRegistrationRequest(
             node_id,
             self._incarnation_id,
             False,
             [controller_messages.Listener(*endpoint) for endpoint in controllers],
             [controller_messages.Feature(n, r.min, r.max) for n, r in features],
         )
-        await self._metadata.submit(lambda image: register_controller(image, controller))
-        broker = broker_messages.BrokerRegistrationRequest(
+        self._broker = broker_messages.BrokerRegistrationRequest(
             node_id,
             self._settings.cluster_id,
             self._incarnation_id,
@@ -89,12 +96,43 @@ class Registration:
             sorted(directories),
             previous_epoch,
         )
+        await self._register_controller()
+        await self._register_broker()
+
+    def follow(self, spawn: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+        """From now on register anew what a raised metadata.version can say for the first time."""
+
+        def committed(old: MetadataImage, new: MetadataImage, _: MetadataDelta) -> None:
+            if old.features.version < new.features.version:
+                spawn(self._register_more())
+
+        self._metadata.subscribe(committed)
+
+    async def _register_more(self) -> None:
+        image = self._metadata.image
+        node_id, version = self._config.node_id, image.features.version
+        if node_id not in image.cluster.controllers:
+            await self._register_controller()
+        broker = image.cluster.brokers.get(node_id)
+        if broker is not None and not broker.directories and version >= MV_DIRECTORY_ASSIGNMENT:
+            await self._register_broker()
+
+    async def _register_controller(self) -> None:
+        request = self._controller
+        assert request is not None
+        # Before that level controllers do not register.
+        if self._metadata.image.features.version >= MV_CONTROLLER_REGISTRATION:
+            await self._metadata.submit(lambda image: register_controller(image, request))
+
+    async def _register_broker(self) -> None:
+        request = self._broker
+        assert request is not None
         response = await self._metadata.submit(
             lambda image: register_broker(
                 image,
                 self._settings,
                 self._sessions,
-                broker,
+                request,
                 version=REGISTRATION_VERSION,
                 now_ms=self._clock.monotonic_ms(),
             )

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 import click
 
 from barnabas.cli.commands.log_dirs import dirs
+from barnabas.cli.commands.log_info import info
 from barnabas.cli.dump.files import UnknownFile, dump_file
 from barnabas.cli.dump.items import Damage, Item
 from barnabas.cli.exits import Exit, Failure
@@ -23,6 +24,7 @@ def command() -> None:
 
 
 command.add_command(dirs)
+command.add_command(info)
 
 
 @command.command(

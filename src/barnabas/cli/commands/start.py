@@ -15,6 +15,7 @@ from barnabas.cli import logs
 from barnabas.cli.exits import Exit, Failure
 from barnabas.cli.node_config import DEFAULT_DATA, StartOptions, everywhere, node_properties
 from barnabas.cli.options import DEFAULT_PORT, examples, format_address, parse_pairs
+from barnabas.cli.properties_file import load_properties
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -101,7 +102,7 @@ def command(
         overrides=parse_pairs(overrides, "--override"),
     )
     cluster_id = None
-    file = None if config is None else _load(config)
+    file = None if config is None else load_properties(config)
     if from_env:
         file, cluster_id, options = _with_environment(file, options)
     properties = node_properties(file, options, os.path.abspath(DEFAULT_DATA))
@@ -119,7 +120,7 @@ def _with_environment(
     if found.ignored:
         log.warning("nothing here reads %s", ", ".join(found.ignored))
     if file is None and os.path.exists(MOUNTED):
-        file = _load(MOUNTED)
+        file = load_properties(MOUNTED)
     if file is None and all(name.startswith(OWN_PREFIX) for name in found.properties):
         overrides = {**found.properties, **options.overrides}
         return None, found.cluster_id, everywhere(options._replace(overrides=overrides))
@@ -127,19 +128,6 @@ def _with_environment(
     if not {"log.dirs", "log.dir"} & properties.keys():
         properties["log.dirs"] = os.path.abspath(DEFAULT_DATA)
     return properties, found.cluster_id, options
-
-
-def _load(path: str) -> dict[str, str]:
-    from barnabas.config.properties import load
-    from barnabas.config.values import ConfigError
-
-    try:
-        with open(path, encoding="latin-1") as file:  # as Java reads .properties
-            return load(file.read())
-    except OSError as error:
-        raise Failure(f"Cannot read {path}: {error.strerror}.", Exit.NOT_FOUND) from None
-    except ConfigError as error:
-        raise Failure(f"{path}: {error}", Exit.CANNOT_START) from None
 
 
 def _run(properties: dict[str, str], log_format: str, cluster_id: str | None) -> None:
