@@ -11,8 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Literal, NamedTuple, TypeAlias, cast
 
+from barnabas.quotas.addresses import canonical_address
+
 from . import definitions, dynamic, own, support_table
 from .broker import BrokerConfig
+from .checks import connection_overrides
 from .endpoints import PLAINTEXT
 from .values import ConfigError, Value, default, read
 
@@ -77,9 +80,14 @@ def _several(value: Value) -> bool:
     return len(cast("tuple[str, ...]", value)) > 1
 
 
-_NO_LIMIT = 2**31 - 1
-_LIMIT = "this limit on connections is not built yet."
-_WHOLE_NODE_ONLY: Final = frozenset({"max.connections"})
+def _names_hosts(overrides: Value) -> bool:
+    try:
+        hosts = connection_overrides(cast(str, overrides))
+    except ConfigError:
+        return False  # told by the reading of the file
+    return any(canonical_address(host) is None for host in hosts)
+
+
 _JAVA_CLASS = "Java classes cannot be loaded here"
 
 # A value for which the first part holds stops the start; the second part says why.
@@ -94,8 +102,10 @@ _REFUSED: Final[Mapping[str, _Rule]] = {
     "create.topic.policy.class.name": (_not(None, ""), f"{_JAVA_CLASS}, so no policy can run."),
     "delegation.token.secret.key": (_not(None), "delegation tokens are not built yet."),
     "kafka.metrics.reporters": (_not(()), f"{_JAVA_CLASS}."),
-    "max.connection.creation.rate": (_not(_NO_LIMIT), _LIMIT),
-    "max.connections.per.ip.overrides": (_not(""), _LIMIT),
+    "max.connections.per.ip.overrides": (
+        _names_hosts,
+        "host names are not looked up; write their addresses.",
+    ),
     "metric.reporters": (
         _not((), ("org.apache.kafka.common.metrics.JmxReporter",)),
         f"{_JAVA_CLASS}.",
@@ -136,8 +146,6 @@ def refusal(name: str, text: str) -> str | None:
 
 def _sentence(rules: Mapping[str, _Rule], name: str, text: str) -> str | None:
     base = dynamic.listener_base(name) or name
-    if name != base and base in _WHOLE_NODE_ONLY and rules is _REFUSED:
-        return f"{name}: limits of one listener are not built yet, only {base}."
     key = definitions.BROKER.get(base)
     if key is None or base not in rules:
         return None

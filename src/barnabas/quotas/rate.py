@@ -65,6 +65,8 @@ class Rate:
         rate = sum(self._sums) / (elapsed_ms / 1000)
         if not rate > limit:
             return 0
+        if limit <= 0:
+            return longest_ms
         return floor(min((rate - limit) / limit * elapsed_ms + 0.5, longest_ms))
 
     def idle(self, now_ms: int) -> bool:

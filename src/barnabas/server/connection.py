@@ -385,15 +385,16 @@ class Connection:
             self._context.call_soon(self._hurry)
 
     def mute(self, ms: int | None) -> None:
-        """Read nothing more and begin nothing more for so long; None: until `unmute`."""
+        """Read nothing more and begin nothing more for so long; None: until `unmute`, for a new
+        connection (of which the loop reads at once, whatever it is told; the first bytes stop it)."""
         if self._closed or self._left:
             return
         if self._mute is None:
             self._mute = Mute(self, self._context.clock)
             self._context.muted[self] = None
-            self.update_reading()
         if ms is not None:
             self._mute.last(ms)
+            self.update_reading()
 
     def unmute(self) -> None:
         """Go on, as if what lies here arrived now."""

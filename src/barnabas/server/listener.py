@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from barnabas.ports import Clock
 from barnabas.ports import Listener as Socket
+from barnabas.server.acceptance import Acceptance
 from barnabas.server.connection import Connection
 from barnabas.server.dispatch import API_VERSIONS, Entry
 from barnabas.server.limits import HEADER_CACHE_BYTES, SCRATCH_BYTES
@@ -70,6 +71,7 @@ class ListenerContext:
         #: Connections so far, and those that were closed because they were silent.
         self.accepted = self.expired = 0
         self._limits = limits
+        self._acceptance = Acceptance(name, limits, quotas, clock)
         self.quotas = quotas
         self._unsupported_api_versions = unsupported_api_versions
 
@@ -89,12 +91,14 @@ class ListenerContext:
         self.connections[connection] = None
         connection.outbox.meter = self.quotas.new_meter()
         self.accepted += 1
-        return self._limits.admit(connection.peer[0])
+        refusal = self._limits.admit(self.name, connection.peer[0])
+        return refusal or self._acceptance.arrived(connection)
 
     def lost(self, connection: Connection) -> None:
         """A client is gone."""
         self.connections.pop(connection, None)
-        self._limits.leave(connection.peer[0])
+        self._limits.leave(self.name, connection.peer[0])
+        self._acceptance.left(connection)
 
     def unknown(self, api_key: int, api_version: int) -> Entry:
         """ApiVersions of any version is answered; everything else closes the connection."""

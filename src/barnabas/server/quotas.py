@@ -6,12 +6,14 @@ as long (KIP-219). While no quota is set `active` is false, and nobody asks.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from barnabas.config.broker import BrokerConfig
 from barnabas.ports import Clock
 from barnabas.quotas.clients import ClientQuotas
+from barnabas.quotas.connections import ConnectionRates
 from barnabas.server.meter import Meter
 from barnabas.wire.errors import ErrorCode, KafkaError
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from barnabas.server.request import Request
 
 
+log = logging.getLogger("barnabas.server")
+
 MS: Final = 1_000_000
 
 
@@ -30,9 +34,12 @@ class Quotas:
     """The quotas of one node, as the metadata has them."""
 
     def __init__(self, config: BrokerConfig, clock: Clock) -> None:
+        samples = config.get_int("quota.window.num")
+        window_ms = config.get_int("quota.window.size.seconds") * 1000
+        self.connections = ConnectionRates(samples, window_ms)
         self.clients = ClientQuotas(
-            config.get_int("quota.window.num"),
-            config.get_int("quota.window.size.seconds") * 1000,
+            samples,
+            window_ms,
             config.get_int("controller.quota.window.num"),
             config.get_int("controller.quota.window.size.seconds") * 1000,
         )
@@ -45,6 +52,8 @@ class Quotas:
         """A new image is committed: its quotas hold from now on."""
         del old
         if delta.client_quotas is not None:
+            for name in self.connections.set(new.client_quotas.entities):
+                log.warning("the quota of ip %s has no effect: it is not an address", name)
             self.clients.set(new.client_quotas.entities)
             self.active = self.clients.active
             for listener in self.listeners:
@@ -64,7 +73,9 @@ class Quotas:
 
     def sweep(self) -> None:
         """Forget clients that are idle."""
-        self.clients.sweep(self._now_ns() // MS)
+        now_ms = self._now_ns() // MS
+        self.clients.sweep(now_ms)
+        self.connections.sweep(now_ms)
 
     # -- requests --------------------------------------------------------------------------------
 

@@ -63,7 +63,7 @@ def test_what_may_change_at_run_time(configs: dict[str, str], per_broker: bool) 
             "keeps its configs",
         ),
         ({"metric.reporters": "com.example.R"}, True, "Java classes"),
-        ({"max.connection.creation.rate": "5"}, False, "not built yet"),
+        ({"max.connections.per.ip.overrides": "localhost:5"}, False, "not looked up"),
     ],
 )
 def test_what_may_not_change_at_run_time(

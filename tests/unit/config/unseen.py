@@ -8,9 +8,4 @@ from __future__ import annotations
 
 from typing import Final
 
-UNSEEN: Final[frozenset[str]] = frozenset(
-    {
-        "runtime:max.connections",
-        "runtime:max.connections.per.ip",
-    }
-)
+UNSEEN: Final[frozenset[str]] = frozenset({})
