@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from barnabas.records.builder import build_batch
+from barnabas.records.builder import NewRecord, build_batch
 from barnabas.wire.headers import request_frame, response_frame
 from barnabas.wire.messages.fetch_request import FetchPartition, FetchRequest, FetchTopic
 from barnabas.wire.messages.fetch_response import (
@@ -32,6 +33,8 @@ TIMESTAMP = 1_700_000_000_000
 SIZE_BYTES = 4
 PARTITION_FETCH_BYTES = 1 << 20
 FETCH_BYTES = 50 << 20
+KEY_BYTES = 16
+KEYED_EVENTS = 150
 # A topic id that the floor, which knows no topics, is asked for.
 FLOOR_TOPIC = bytes(range(16))
 
@@ -53,12 +56,31 @@ def event_batch(events: int, size: int) -> bytes:
 
 def produce_frame(topic: Topic, partition: int, events: int, size: int) -> bytes:
     """A Produce request (acks=all) with one `event_batch` for one partition."""
-    batch = event_batch(events, size)
+    return produce_request(topic, partition, event_batch(events, size))
+
+
+def produce_request(topic: Topic, partition: int, batch: bytes) -> bytes:
+    """A Produce request (acks=all) with one batch."""
     data = TopicProduceData(
         topic_id=topic.id, partition_data=[PartitionProduceData(index=partition, records=batch)]
     )
     request = ProduceRequest(acks=-1, timeout_ms=30_000, topic_data=[data])
     return bytes(request_frame(request, PRODUCE_VERSION, 1, CLIENT_ID))
+
+
+def keyed_frames(topic: Topic, count: int, keys: int, size: int) -> list[bytes]:
+    """Produce requests, each with a batch of `KEYED_EVENTS` events of `size` bytes whose keys are
+    drawn from `keys`; the same in each run."""
+    draw = random.Random(1)
+    value = bytes(size - KEY_BYTES)
+    frames = []
+    for _ in range(count):
+        records: list[NewRecord] = [
+            (b"%0*d" % (KEY_BYTES, draw.randrange(keys)), value, TIMESTAMP, ())
+            for _ in range(KEYED_EVENTS)
+        ]
+        frames.append(produce_request(topic, 0, bytes(build_batch(records))))
+    return frames
 
 
 def fetch_frame(topic: Topic, offset: int = 0) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks import frames, loaders
+from benchmarks.compaction import compact
 from benchmarks.frames import Topic
 from benchmarks.targets import PAGE_CACHE, SYNCED, Target
 
@@ -187,6 +188,19 @@ def latency(rounds: int) -> Row:
     )
 
 
+def compaction(events: int) -> Row:
+    """The log cleaner by itself, then beside a producer."""
+    return Row(
+        f"{PAGE_CACHE}: compaction",
+        (
+            Figure("compaction of keyed events of 100 B", "MB/s", 0.25),
+            Figure("produce → fetch beside compaction, p99", "ms", 0.7, smaller_is_better=True),
+            Figure("the same p99 ÷ that without compaction", "×", 0),
+        ),
+        compact(events, PAGE_CACHE),
+    )
+
+
 def rows(scale: float) -> list[Row]:
     """All rows; `scale` stretches the amounts of work."""
     return [
@@ -201,4 +215,5 @@ def rows(scale: float) -> list[Row]:
         single(SYNCED, 20, 12, 8.0, amount(12_000, scale)),
         single(SYNCED, 20, 1_000, 8.0, amount(12_000, scale)),
         latency(amount(1_500, scale)),
+        compaction(amount(10_000_000, scale)),
     ]

@@ -11,7 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
 
 from barnabas.wire.codec import decode
 from barnabas.wire.headers import request_frame
@@ -50,10 +58,10 @@ class Target:
             self._admin = AdminClient({"bootstrap.servers": self.node.address, "log_level": 0})
         return self._admin
 
-    def topic(self, partitions: int, mode: str) -> Topic:
+    def topic(self, partitions: int, mode: str, configs: Mapping[str, str] | None = None) -> Topic:
         """A new topic in a mode of acknowledgement, all partitions led."""
         name = f"bench-{next(self._numbers)}"
-        configs = {"file.delete.delay.ms": "1000", **MODES[self.kind][mode]}
+        configs = {"file.delete.delay.ms": "1000", **MODES[self.kind][mode], **(configs or {})}
         new = NewTopic(name, partitions, 1, config=configs)
         self.admin.create_topics([new])[name].result(WAIT_SECONDS)
         deadline = time.monotonic() + WAIT_SECONDS
@@ -64,6 +72,12 @@ class Target:
             if time.monotonic() > deadline:
                 raise ToolError(f"{self.kind}: {name} has no leaders")
             time.sleep(0.05)
+
+    def alter(self, kind: ResourceType, name: str, config: str, value: str) -> None:
+        """Set a config of a topic or a broker."""
+        change = ConfigEntry(config, value, incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(kind, name, incremental_configs=[change])
+        self.admin.incremental_alter_configs([resource])[resource].result(WAIT_SECONDS)
 
     def _serves(self, topic: Topic) -> bool:
         """Whether the broker leads all partitions: metadata may be ahead of the replicas."""
@@ -104,8 +118,9 @@ class SyncedFloorNode(FloorNode):
 class FloorTarget(Target):
     """The floor knows no topics: any will do."""
 
-    def topic(self, partitions: int, mode: str) -> Topic:
+    def topic(self, partitions: int, mode: str, configs: Mapping[str, str] | None = None) -> Topic:
         """A topic in name only."""
+        del configs
         return Topic(f"floor {mode}", FLOOR_TOPIC, partitions)
 
     def drop(self, topic: Topic) -> None:

@@ -314,7 +314,7 @@ def test_the_end_of_what_was_cleaned_stays_as_a_header() -> None:
 
 
 def test_a_map_that_is_too_small_takes_several_passes() -> None:
-    settings = CleanerSettings(dedupe_buffer_bytes=20 * 13)  # 11 keys
+    settings = CleanerSettings(dedupe_buffer_bytes=16 * 13)  # 11 keys
     run = Compacted(settings=settings)
     sent = []
     for at in range(60):

@@ -18,12 +18,12 @@ ABORT, COMMIT = int(ControlType.ABORT), int(ControlType.COMMIT)
 def test_the_map_against_a_dict(seed: int) -> None:
     random = Random(seed)
     keys = [random.randbytes(random.randrange(12)) for _ in range(300)]
-    found = OffsetMap(400, 0.9)
+    found = OffsetMap(400, 0.9, 0)
     want: dict[bytes, int] = {}
     base = 0
     for _ in range(60):
         batch: list[bytes | None] = [random.choice([*keys, None]) for _ in range(10)]
-        assert found.put_all(batch, range(10), base, 0)
+        assert found.put_all(batch, range(10), base)
         want |= {key: base + at for at, key in enumerate(batch) if key is not None}
         base += 10
     assert len(found) == len(want)
@@ -36,15 +36,15 @@ def test_the_map_against_a_dict(seed: int) -> None:
 
 
 def test_records_without_key_and_beyond_the_map() -> None:
-    found = OffsetMap(10, 0.9)
-    assert found.put_all([b"a", None, b"a"], [0, 1, 2], 0, 0)
+    found = OffsetMap(10, 0.9, 0)
+    assert found.put_all([b"a", None, b"a"], [0, 1, 2], 0)
     found.latest = 2
     assert found.newest([b"a", None, b"a", None, b"a"], [0, 1, 2, 3, 4], 0) == [2, 3, 4]
 
 
 def test_only_what_is_dirty_counts() -> None:
-    found = OffsetMap(10, 0.9)
-    assert found.put_all([b"a", b"b"], [0, 1], 10, 11)
+    found = OffsetMap(10, 0.9, 11)
+    assert found.put_all([b"a", b"b"], [0, 1], 10)
     found.latest = 11
     assert len(found) == 1
     assert found.newest([b"a", b"b"], [0, 0], 5) == [0]
@@ -52,13 +52,20 @@ def test_only_what_is_dirty_counts() -> None:
 
 @pytest.mark.parametrize(("slots", "factor", "room"), [(11, 0.5, 5), (11, 1.0, 10), (0, 0.9, 2)])
 def test_a_full_map_says_how_far_it_came(slots: int, factor: float, room: int) -> None:
-    found = OffsetMap(slots, factor)
+    found = OffsetMap(slots, factor, 3)
     keys = [b"%d" % at for at in range(20)]
-    assert not found.put_all(keys, range(20), 100, 0)
+    assert not found.put_all(keys, range(20), 100)
     assert len(found) == room
     assert found.latest == 100 + room - 1
     assert found.newest(keys, range(20), 100) == list(range(20))
     assert found.newest(keys, [0] * 20, 0) == list(range(room, 20))
+
+
+def test_offsets_far_beyond_the_start_fill_it() -> None:
+    found = OffsetMap(10, 0.9, 5)
+    assert not found.put_all([b"a", b"b", b"c"], [0, (1 << 40) - 1, 1 << 40], 5)
+    assert found.latest == 5 + (1 << 40) - 1
+    assert found.newest([b"a", b"b"], [0, 0], 4) == []
 
 
 def header(producer: int, offset: int, *, transactional: bool = True) -> BatchHeader:

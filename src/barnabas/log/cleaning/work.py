@@ -77,7 +77,7 @@ class _Cleaning:
 
     def run(self) -> Iterator[CleanedGroup | Summary]:
         plan = self._plan
-        newest = OffsetMap(self._slots(), plan.load_factor)
+        newest = OffsetMap(self._slots(), plan.load_factor, plan.first_dirty)
         aborted = self._aborted()
         # One that ended before the dirty part says nothing of its producer's next transaction.
         ahead = [txn for txn in aborted if txn.last_offset >= plan.first_dirty]
@@ -170,7 +170,7 @@ class _Cleaning:
                 records = unwrap_old(message)
                 keys = [record.key for record in records]
                 offsets = [record.offset for record in records]
-                if not newest.put_all(keys, offsets, 0, start):
+                if not newest.put_all(keys, offsets, 0):
                     return False
                 last = message.offset
             else:
@@ -198,8 +198,7 @@ class _Cleaning:
             columns = keys_of(batch, header)[1]
         except CorruptRecord:
             return True  # it will be kept as it is, and what is older with it
-        start = self._plan.first_dirty
-        return newest.put_all(columns.keys, columns.offset_deltas, header.base_offset, start)
+        return newest.put_all(columns.keys, columns.offset_deltas, header.base_offset)
 
     def _position(self, source: Source, offset: int) -> int:
         """Where the index says that reading for `offset` has to begin."""
