@@ -1,13 +1,7 @@
-"""What only a real Kafka shows of a directory: groups, transactions, producers, quotas, SCRAM."""
+"""What only a real Kafka shows of a directory: transactions, quotas, SCRAM, producers of its own topics."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import TypeVar
-
-from barnabas.wire.errors import ErrorCode
-from barnabas.wire.message import Message
 from barnabas.wire.messages.describe_client_quotas_request import DescribeClientQuotasRequest
 from barnabas.wire.messages.describe_client_quotas_response import DescribeClientQuotasResponse
 from barnabas.wire.messages.describe_producers_request import (
@@ -23,30 +17,20 @@ from barnabas.wire.messages.describe_user_scram_credentials_request import (
 from barnabas.wire.messages.describe_user_scram_credentials_response import (
     DescribeUserScramCredentialsResponse,
 )
-from barnabas.wire.messages.offset_fetch_request import OffsetFetchRequest, OffsetFetchRequestGroup
-from barnabas.wire.messages.offset_fetch_response import OffsetFetchResponse
-from tests.hostile.target import WAIT_SECONDS, Client
+from tests.hostile.target import Client
 from tests.interop.kafka import HOST, Node
-from tests.interop.seen import Section, ask
+from tests.interop.seen import Section, ask, loaded
 
-M = TypeVar("M", bound=Message)
-GROUPS = ("readers", "java-group")
 TRANSACTIONAL_IDS = ("one", "two", "java-first", "java-second", "java-open")
-LOADING = {ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, ErrorCode.NOT_COORDINATOR}
 
 
 def look_as_coordinator(node: Node, producers_of: list[str]) -> dict[str, Section]:
-    """Committed offsets, transactional ids, quotas, credentials, and the producers of topics.
+    """Transactional ids, quotas, credentials, and the producers of topics.
 
     Producers only of topics whose producers nobody adds to.
     """
     with Client((HOST, node.port)) as client:
-        groups = [OffsetFetchRequestGroup(name, topics=None) for name in GROUPS]
-        offsets = _loaded(
-            lambda: ask(client, OffsetFetchRequest(groups=groups), 9, OffsetFetchResponse),
-            lambda answer: [group.error_code for group in answer.groups],
-        )
-        transactions = _loaded(
+        transactions = loaded(
             lambda: ask(
                 client,
                 DescribeTransactionsRequest(list(TRANSACTIONAL_IDS)),
@@ -64,7 +48,6 @@ def look_as_coordinator(node: Node, producers_of: list[str]) -> dict[str, Sectio
     assert scram.results
     assert quotas.entries
     return {
-        "offsets of groups": {g.group_id: sorted(map(repr, g.topics)) for g in offsets.groups},
         "transactions": {t.transactional_id: repr(t) for t in transactions.transaction_states},
         "quotas": {"all": sorted(map(repr, quotas.entries))},
         "scram": {"all": sorted(map(repr, scram.results))},
@@ -73,13 +56,3 @@ def look_as_coordinator(node: Node, producers_of: list[str]) -> dict[str, Sectio
             for topic in producers.topics
         },
     }
-
-
-def _loaded(get: Callable[[], M], errors: Callable[[M], list[int]]) -> M:
-    """The first answer in which no coordinator is still loading."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while LOADING.intersection(errors(answer := get())):
-        assert time.monotonic() < deadline, answer
-        time.sleep(0.1)
-    assert not any(errors(answer)), answer
-    return answer

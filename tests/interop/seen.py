@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
+from barnabas.wire.errors import ErrorCode
 from barnabas.wire.message import Message
 from barnabas.wire.messages.api_versions_request import ApiVersionsRequest
 from barnabas.wire.messages.api_versions_response import ApiVersionsResponse
@@ -18,6 +20,11 @@ from barnabas.wire.messages.describe_configs_response import (
     DescribeConfigsResponse,
     DescribeConfigsResult,
 )
+from barnabas.wire.messages.describe_producers_request import (
+    DescribeProducersRequest,
+    TopicRequest,
+)
+from barnabas.wire.messages.describe_producers_response import DescribeProducersResponse
 from barnabas.wire.messages.list_offsets_request import (
     ListOffsetsPartition,
     ListOffsetsRequest,
@@ -26,6 +33,8 @@ from barnabas.wire.messages.list_offsets_request import (
 from barnabas.wire.messages.list_offsets_response import ListOffsetsResponse
 from barnabas.wire.messages.metadata_request import MetadataRequest
 from barnabas.wire.messages.metadata_response import MetadataResponse, MetadataResponseTopic
+from barnabas.wire.messages.offset_fetch_request import OffsetFetchRequest, OffsetFetchRequestGroup
+from barnabas.wire.messages.offset_fetch_response import OffsetFetchResponse
 from barnabas.wire.messages.offset_for_leader_epoch_request import (
     OffsetForLeaderEpochRequest,
     OffsetForLeaderPartition,
@@ -37,6 +46,8 @@ from tests.interop.conftest import WAIT_SECONDS
 from tests.interop.kafka import HOST, Node
 
 M = TypeVar("M", bound=Message)
+GROUPS = ("readers", "java-group", "members")
+LOADING = {ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, ErrorCode.NOT_COORDINATOR}
 Partition = tuple[str, int]
 Section = dict[Any, Any]
 
@@ -50,7 +61,16 @@ LATEST = -1
 SPECIAL = (LATEST, -2, -3, -4, -5, -6)
 """The timestamps of ListOffsets that stand for something else."""
 
+ENDS = (LATEST, -2)
+"""Those of them that compaction does not change."""
+
 TIMES_PER_PARTITION = 12
+
+COMPACTED = "dense"
+"""Of this topic the newest record of each key counts: older ones go when a cleaner finds the time."""
+
+EXPIRED_MS = 23 * 3_600_000
+"""A producer's state is forgotten a day after its last record, whenever a node comes to it."""
 
 
 def ask(client: Client, message: Message, version: int, answer: type[M]) -> M:
@@ -66,10 +86,10 @@ def topics_of(client: Client) -> list[MetadataResponseTopic]:
     return sorted(every, key=lambda topic: topic.name or "")
 
 
-def look(node: Node) -> dict[str, Section]:
-    """Section by section: what any node shows of a directory."""
+def look(node: Node, leave_out: str = "") -> dict[str, Section]:
+    """Section by section: what any node shows of a directory, but for one topic."""
     with Client((HOST, node.port)) as client:
-        topics = topics_of(client)
+        topics = [topic for topic in topics_of(client) if topic.name != leave_out]
         partitions = [(t.name or "", p.partition_index) for t in topics for p in t.partitions]
         records = {
             isolation: read_all(node, partitions, isolation)
@@ -81,6 +101,8 @@ def look(node: Node) -> dict[str, Section]:
             "configs": configs(client, [t.name or "" for t in topics]),
             "offsets": offsets(client, partitions, records["read_uncommitted"]),
             "epochs": epochs(client, records["read_uncommitted"]),
+            "producers": producers(client, partitions),
+            "groups": groups(client),
         }
     for isolation, found in records.items():
         seen[isolation] = {(*at, number): r for at, all_ in found.items() for number, r in all_}
@@ -138,6 +160,10 @@ def read_all(
             )
             found[at].append((message.offset(), rest))
     consumer.close()
+    for at in partitions:
+        if at[0] == COMPACTED:
+            newest = {rest[1]: (offset, rest) for offset, rest in found[at]}
+            found[at] = sorted(newest.values(), key=lambda record: record[0])
     return found
 
 
@@ -150,11 +176,12 @@ def offsets(
     found: Section = {}
     for isolation in (0, 1):
         for special in SPECIAL:
-            for at, answer in _list_offsets(client, dict.fromkeys(partitions, special), isolation):
+            some = [at for at in partitions if special in ENDS or at[0] != COMPACTED]
+            for at, answer in _list_offsets(client, dict.fromkeys(some, special), isolation):
                 # At the end of the log it is the newest epoch's, which changes with every start.
                 newest = special == LATEST or not records[at]
                 found[at, isolation, special] = answer[:3] if newest else answer
-    times = {at: _times(records[at]) for at in partitions}
+    times = {at: _times(records[at]) for at in partitions if at[0] != COMPACTED}
     for number in range(TIMES_PER_PARTITION):
         asked = {at: some[number] for at, some in times.items() if number < len(some)}
         for at, answer in _list_offsets(client, asked, 0):
@@ -213,6 +240,34 @@ def epochs(client: Client, records: dict[Partition, list[tuple[int, tuple[Any, .
     return found
 
 
+def producers(client: Client, partitions: list[Partition]) -> Section:
+    """The state of every producer that is not about to be forgotten, by partition and id."""
+    by_topic: dict[str, list[int]] = {}
+    for topic, index in partitions:
+        by_topic.setdefault(topic, []).append(index)
+    asked = DescribeProducersRequest([TopicRequest(name, some) for name, some in by_topic.items()])
+    since = int(time.time() * 1000) - EXPIRED_MS
+    found: Section = {}
+    for answer in ask(client, asked, 0, DescribeProducersResponse).topics:
+        for partition in answer.partitions:
+            assert partition.error_code == 0, (answer.name, partition)
+            for state in partition.active_producers:
+                if state.last_timestamp > since:
+                    key = (answer.name, partition.partition_index, state.producer_id)
+                    found[key] = repr(state)
+    return found
+
+
+def groups(client: Client) -> Section:
+    """The committed offsets of every group that a swap knows."""
+    asked = [OffsetFetchRequestGroup(name, topics=None) for name in GROUPS]
+    answer = loaded(
+        lambda: ask(client, OffsetFetchRequest(groups=asked), 9, OffsetFetchResponse),
+        lambda answer: [group.error_code for group in answer.groups],
+    )
+    return {group.group_id: sorted(map(repr, group.topics)) for group in answer.groups}
+
+
 def features(client: Client) -> Section:
     """Supported ranges and finalised levels."""
     request = ApiVersionsRequest("tests", "1")
@@ -251,3 +306,13 @@ def _configs(result: DescribeConfigsResult) -> Section:
         if not c.name.startswith("barnabas.")
         and not (own and c.config_source not in DYNAMIC_SOURCES)
     }
+
+
+def loaded(get: Callable[[], M], errors: Callable[[M], list[int]]) -> M:
+    """The first answer in which no coordinator is still loading."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while LOADING.intersection(errors(answer := get())):
+        assert time.monotonic() < deadline, answer
+        time.sleep(0.1)
+    assert not any(errors(answer)), answer
+    return answer

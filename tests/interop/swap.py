@@ -14,7 +14,7 @@ SETTINGS = {
     "log.cleaner.backoff.ms": "100",
     "log.initial.task.delay.ms": "100",
     "log.flush.start.offset.checkpoint.interval.ms": "500",
-    "log.segment.delete.delay.ms": "2000",
+    "log.segment.delete.delay.ms": "4000",
 }
 DYNAMIC = "dynamic"
 STATIC = "static"

@@ -12,6 +12,8 @@ from tests.interop.conftest import WAIT_SECONDS
 from tests.interop.kafka import java_tool
 
 DUMP = "org.apache.kafka.tools.DumpLogSegments"
+COMPACTED = ("dense-", "dirty-")
+LEFT_OVER = (".cleaned", ".swap", ".deleted")
 KEPT = (".log", ".index", ".timeindex", ".txnindex", ".snapshot")
 DAMAGE = re.compile(
     r"mismatch|corrupt|invalid bytes|isvalid: false|non-consecutive|not found|exception|error:"
@@ -59,7 +61,8 @@ def digests(home: Path) -> dict[str, str]:
     found = {}
     for path in files_of(home, *KEPT):
         internal = path.parent.name.startswith(("__consumer_offsets-", "__transaction_state-"))
-        if internal or path.suffix == ".txnindex":
+        compacted = path.parent.name.startswith(COMPACTED)
+        if internal or (path.suffix == ".txnindex" and not compacted):
             name = f"{path.parent.name}/{path.name}"
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
@@ -113,6 +116,33 @@ def _check_partition(partition: Path, *, clean: bool) -> None:
         assert int(count) == len(lines)
         pairs = [tuple(map(int, line.split(" "))) for line in lines]
         assert pairs == sorted(pairs)
+
+
+def left_over(home: Path) -> dict[int, Path]:
+    """Files that an interrupted compaction or deletion leaves behind, by their inodes."""
+    return {path.stat().st_ino: path for path in home.glob("data*/*/*") if path.suffix in LEFT_OVER}
+
+
+def check_settled(home: Path, found: dict[int, Path]) -> None:
+    """What was left over is gone, or has got its name; a node at work may have made new ones."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while still := [path for inode, path in left_over(home).items() if inode in found]:
+        assert time.monotonic() < deadline, still
+        time.sleep(0.05)
+
+
+def half_swapped(partition: Path) -> Path:
+    """Take a compaction back to where its result was promoted and its sources were gone: what a
+    kill leaves that comes between two renames. The result's log, by the name that it will get."""
+    log = min(partition.glob("*.log"))
+    assert log != max(partition.glob("*.log"))
+    source = log.with_name(f"{log.name}.deleted")
+    source.write_bytes(log.read_bytes())
+    for suffix in (".log", ".index", ".timeindex", ".txnindex"):
+        path = log.with_suffix(suffix)
+        if path.exists():
+            path.rename(f"{path}.swap")
+    return log
 
 
 def wait_for_deletions(home: Path) -> None:

@@ -88,8 +88,34 @@ def write_as_kafka(node: Node, home: Path) -> None:
     java_tool("SwapTransactions", node.address, "ledger", "25", "2000")
     transactions_by_librdkafka(node)
     commit_group_offsets(node)
+    read_as_group(node)
     wait_for_cleaner(home)
     admin.delete_topics(["doomed"])["doomed"].result(WAIT_SECONDS)
+
+
+def write_more_as_kafka(node: Node, trip: int) -> None:
+    """Kafka's turn later on: records, transactions, offsets and changes beside ours."""
+    produce(node, CODECS[trip % len(CODECS)], 100 + trip, skip=frozenset({"shortened"}))
+    java_tool("SwapTransactions", node.address, "ledger", "3", "2000")
+    transactions_by_librdkafka(node)
+    commit_group_offsets(node)
+    admin = AdminClient({"bootstrap.servers": node.address})
+    admin.delete_topics(["doomed"])["doomed"].result(WAIT_SECONDS)
+
+
+def leave_half_deleted(node: Node, home: Path) -> None:
+    """A topic of which only a directory is left that is to be removed a moment later."""
+    topic = "halfway"
+    admin = AdminClient({"bootstrap.servers": node.address})
+    create(admin, {topic: (1, {})})
+    producer = Producer({"bootstrap.servers": node.address})
+    producer.produce(topic, b"soon gone", partition=0)
+    assert producer.flush(WAIT_SECONDS) == 0
+    admin.delete_topics([topic])[topic].result(WAIT_SECONDS)
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not list(home.glob(f"data*/{topic}-0.*-delete")):
+        assert time.monotonic() < deadline, f"{topic} is not deleted"
+        time.sleep(0.02)
 
 
 def create_all(node: Node, *, leave_out: str) -> None:
@@ -144,19 +170,24 @@ def produce(node: Node, codec: str, seed: int, *, skip: frozenset[str] = frozens
 
 def change_configs(node: Node) -> None:
     """Configs by alteration: of a topic, of this broker, of all brokers."""
-    wanted = [
+    wanted: list[tuple[int, str, str, str | None]] = [
         (TOPIC, "plain", "max.message.bytes", "1500000"),
         (BROKER, "1", "log.retention.ms", "777600000"),
         (BROKER, "", "compression.gzip.level", "4"),
     ]
+    alter(node, wanted)
+
+
+def alter(node: Node, wanted: list[tuple[int, str, str, str | None]]) -> None:
+    """Set configs by kind, name, key and value, or take them away."""
     resources = [
-        AlterConfigsResource(kind, name, [AlterableConfig(key, 0, value)])
+        AlterConfigsResource(kind, name, [AlterableConfig(key, int(value is None), value)])
         for kind, name, key, value in wanted
     ]
     with Client((HOST, node.port)) as client:
         request = IncrementalAlterConfigsRequest(resources)
         answer = ask(client, request, 1, IncrementalAlterConfigsResponse)
-        assert [each.error_code for each in answer.responses] == [0] * 3, answer
+        assert [each.error_code for each in answer.responses] == [0] * len(wanted), answer
 
 
 def change_security(node: Node, admin: AdminClient) -> None:
@@ -210,6 +241,18 @@ def commit_group_offsets(node: Node) -> None:
     consumer.close()
 
 
+def read_as_group(node: Node) -> None:
+    """A member that joins, is assigned partitions, reads, commits what it read, and leaves."""
+    settings = {"bootstrap.servers": node.address, "group.id": "members"}
+    consumer = Consumer({**settings, "auto.offset.reset": "earliest", "enable.auto.commit": False})
+    consumer.subscribe(["plain"])
+    message = consumer.poll(WAIT_SECONDS)
+    assert message is not None
+    assert message.error() is None, message.error()
+    consumer.commit(message, asynchronous=False)
+    consumer.close()
+
+
 def wait_for_cleaner(home: Path) -> None:
     """Until the compacted topic was compacted once, and the log start is checkpointed."""
     deadline = time.monotonic() + WAIT_SECONDS
@@ -240,8 +283,8 @@ def write_as_ours(node: Node, seed: int) -> None:
         producer.produce(f"brief-{seed}", key=b"%d" % number)
         producer.poll(0)
     assert producer.flush(WAIT_SECONDS) == 0
-    grown = NewPartitions("plain", 3 + seed % 10)
-    admin.create_partitions([grown])["plain"].result(WAIT_SECONDS)
+    count = len(admin.list_topics("plain", timeout=WAIT_SECONDS).topics["plain"].partitions)
+    admin.create_partitions([NewPartitions("plain", count + 1)])["plain"].result(WAIT_SECONDS)
     change = ConfigEntry(
         "segment.ms", f"{seed}000000000", incremental_operation=AlterConfigOpType.SET
     )
