@@ -25,14 +25,16 @@ def start_arguments(data: Path, port: int = 0) -> list[str]:
 class Node:
     """`barnabas start` as a process of its own."""
 
-    def __init__(self, data: Path, *more: str) -> None:
+    def __init__(self, data: Path, *more: str, open_files: int = 0) -> None:
+        """`open_files`: how many the system lets it have, unless 0."""
         self.data = data
         self.log = data.parent / f"{data.name}.log"
         """Its events: what it writes to stderr."""
+        command = [*start_arguments(data), *more]
+        if open_files:
+            command = ["/bin/sh", "-c", f'ulimit -n {open_files}; exec "$@"', "sh", *command]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*start_arguments(data), *more], stdout=subprocess.PIPE, stderr=log, text=True
-            )
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, self.log.read_text()

@@ -109,6 +109,25 @@ BUGS = (
         (APPEND + "test_offset_by_time",),
     ),
     Bug(
+        "aborted records of a deleted segment",
+        "A cold read gives the records of a segment whose transaction index is gone by then.",
+        "log/read.py",
+        "_check(log, self._offset)\n            search",
+        "search",
+        (APPEND + "test_a_cold_read_of_a_segment_that_retention_takes_meanwhile",),
+    ),
+    Bug(
+        "offline log of a former topic",
+        "A topic created anew gets the failed log of its predecessor in an offline directory.",
+        "log/manager.py",
+        "home = self.homes.pop(key, None)\n        log = self.logs.pop(key, None)",
+        "home = self.homes.pop(key, None)\n        log = self.logs.get(key)",
+        (
+            MANAGER
+            + "test_a_partition_deleted_while_its_directory_is_offline_may_come_again_elsewhere",
+        ),
+    ),
+    Bug(
         "no write order of segments",
         "A new segment is made before the old one is synced.",
         "log/rounds.py",

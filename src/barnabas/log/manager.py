@@ -382,11 +382,15 @@ class LogManager:
             self._opening[key].append(lambda *_: self._retire(topic, partition, kind, done))
             return
         home = self.homes.pop(key, None)
-        if home is None or home.offline is not None:
-            done(None)
-            return
+        log = self.logs.pop(key, None)
         self._fresh.pop(key, None)
-        self._rename(home, key, kind, self.logs.pop(key, None), done)
+        if home is None:
+            done(None)
+        elif home.offline is not None:  # its files stay as they are; the name is free
+            del home.partitions[key]
+            done(None)
+        else:
+            self._rename(home, key, kind, log, done)
 
     def _rename(
         self, home: LogDirectory, key: TopicPartition, kind: str, log: Log | None, done: Done

@@ -92,6 +92,9 @@ class ColdRead:
                 break
         result = _nothing(view) if result is None else result
         if self._want_aborted:
+            # The segment of `result`, and what says which of its records were aborted, may have
+            # been deleted meanwhile. Then the log start has passed the offset, too.
+            _check(log, self._offset)
             search = _AbortedSearch(log, self._offset, result)
             job = partial(search.run, pread_blocking)
             result.aborted = await _pinned(log, search.paths, executor, job)

@@ -23,15 +23,17 @@ NO_LIMIT: Final = 2**31 - 1
 
 
 class ConnectionLimits:
-    """Admits connections, counted over all listeners of a node.
+    """Admits connections, counted over all listeners of a node. `most` is what the limit on open
+    files leaves to connections, `None` for no limit.
 
     Kafka stops accepting at `max.connections` and leaves the next clients in the kernel's queue;
     here they are closed at once, as both do beyond `max.connections.per.ip`. The listener by which
     brokers reach each other is free of the limits of the node, when it is not the only one.
     """
 
-    def __init__(self, config: Callable[[], BrokerConfig]) -> None:
+    def __init__(self, config: Callable[[], BrokerConfig], most: int | None = None) -> None:
         self._config = config
+        self._most = most
         self._by_address: Counter[str] = Counter()
         self._by_listener: Counter[str] = Counter()
         self._total = 0
@@ -43,6 +45,8 @@ class ConnectionLimits:
         self._total += 1
         self._by_listener[listener] += 1
         self._by_address[address] += 1
+        if self._most is not None and self._total > self._most:
+            return f"of the open files that this process may have {self._most} are for connections"
         config = self._config()
         limit = config.get_int(MAX_CONNECTIONS)
         if self._total > limit and not _protected(config, listener):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
+from barnabas.server.limits import SESSION_PARTITIONS
 from barnabas.wire.errors import ErrorCode
 
 if TYPE_CHECKING:
@@ -155,9 +156,14 @@ class FetchSessionCache:
     def __iter__(self) -> Iterator[FetchSession]:
         return iter(self._sessions.values())
 
+    @property
+    def partitions(self) -> int:
+        """How many partitions all sessions remember together."""
+        return sum(len(session.partitions) for session in self._sessions.values())
+
     def create(self, size: int, uses_ids: bool, now_ms: int) -> FetchSession | None:
         """A new session for `size` partitions, or `None` when the cache has no room for it."""
-        if self._slots <= 0:
+        if self._slots <= 0 or self.partitions + size > SESSION_PARTITIONS:
             return None
         if len(self._sessions) >= self._slots and not self._evict_for(size, now_ms):
             return None

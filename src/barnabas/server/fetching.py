@@ -333,6 +333,8 @@ class FetchOperation:
             return FetchResult(partition, ErrorCode.OFFSET_OUT_OF_RANGE)
         except (StorageError, LogDamaged, OSError) as failure:
             return self._storage_failed(partition, hosted, failure)
+        except KafkaError as refused:
+            return FetchResult(partition, refused.code)
         if isinstance(found, ColdRead):
             look.cold[len(look.results)] = found
             look.enough = True
@@ -348,6 +350,8 @@ class FetchOperation:
         self, partition: FetchPartition, hosted: HostedPartition, failure: Exception
     ) -> FetchResult:
         self._broker.storage_failed(hosted, failure)
+        if isinstance(failure, LogDamaged):
+            return FetchResult(partition, failure.code)
         return FetchResult(partition, self._storage_error())
 
     def _storage_error(self) -> ErrorCode:
@@ -441,5 +445,7 @@ class FetchOperation:
                 look.results[at] = FetchResult(result.partition, ErrorCode.OFFSET_OUT_OF_RANGE)
             except (StorageError, LogDamaged, OSError) as failure:
                 look.results[at] = self._storage_failed(result.partition, hosted, failure)
+            except KafkaError as refused:
+                look.results[at] = FetchResult(result.partition, refused.code)
         if not self._finished:
             self._request.respond(self._finish(look.results))

@@ -58,3 +58,7 @@ UNSENT_NOTED_BYTES: Final = 128 * 1024
 UNSENT_BYTES: Final = 16 * 1024 * 1024
 FETCH_LEAST_BYTES: Final = 64 * 1024
 UNSENT_PATIENCE_TICKS: Final = 40
+
+#: Partitions of all fetch sessions together, half a kilobyte each. Beyond it fetches go without a
+#: session, which costs them bytes and nothing else.
+SESSION_PARTITIONS: Final = 300_000

@@ -24,12 +24,12 @@ class Listeners:
     """Opens and closes listeners. As with Apache Kafka, only names count while the node runs: one
     that is new is opened, one that is gone is closed; an address changes with the next start."""
 
-    def __init__(self, broker: Broker, network: Network) -> None:
+    def __init__(self, broker: Broker, network: Network, max_connections: int | None) -> None:
         self.opened: list[ListenerContext] = []
         broker.quotas.listeners = self.opened
         self._broker = broker
         self._network = network
-        self._limits = ConnectionLimits(lambda: broker.config)
+        self._limits = ConnectionLimits(lambda: broker.config, max_connections)
         self._unsupported = unsupported_api_versions(broker)
         self._addresses: dict[str, ListenerConfig] = {}
         self._serving = False

@@ -61,8 +61,9 @@ OFFLINE = (
 
 class Node:
     """One node over its ports; several can live in one process. `hostname` is how others reach a
-    listener that is bound to every address of the machine; `max_open_files` bounds those of logs;
-    `cluster_id` is for directories that are formatted now."""
+    listener that is bound to every address of the machine; `max_open_files` bounds those of logs,
+    `max_connections`, whatever is configured, those of clients; `cluster_id` is for directories that
+    are formatted now."""
 
     def __init__(
         self,
@@ -72,6 +73,7 @@ class Node:
         authorizer: Authorizer | None = None,
         hostname: str = "localhost",
         max_open_files: int = DEFAULT_LIMIT,
+        max_connections: int | None = None,
         cluster_id: str | None = None,
     ) -> None:
         self.config = config
@@ -80,6 +82,7 @@ class Node:
         self._hostname = hostname
         self._max_open_files = max_open_files
         self._wanted_cluster_id = cluster_id
+        self._max_connections = max_connections
         self._listeners: Listeners | None = None
         self._directories: Directories | None = None
         self._maintenance: LogMaintenance | None = None
@@ -195,7 +198,7 @@ class Node:
             quotas,
             on_storage_failure=self._read_failed,
         )
-        listeners = self._listeners = Listeners(self._broker, ports.network)
+        listeners = self._listeners = Listeners(self._broker, ports.network, self._max_connections)
         hosting.on_config = self._config_changed
         await listeners.open()
         controllers = listeners.advertised(self._hostname, controller=True)

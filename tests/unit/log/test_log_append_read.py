@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 
@@ -20,6 +22,7 @@ from tests.unit.log.world import FakeExecutor, World, append, batch, fetch, fini
 
 PATH = "/logs/t-0"
 NOW = 1_700_000_000_000
+T = TypeVar("T")
 
 
 def world(**config: object) -> tuple[World, Log]:
@@ -241,6 +244,31 @@ def test_cold_page_goes_to_the_executor() -> None:
     result = finish(cold.run(FakeExecutor()))
     assert len(result.data) == len(batch(0, values(3)))
     assert result.aborted == []
+
+
+def test_a_cold_read_of_a_segment_that_retention_takes_meanwhile() -> None:
+    """With it goes what says which records were aborted: they must not pass for committed ones."""
+    w, log = world(segment_bytes=350, retention_bytes=0)
+    transaction(log, 1, 0, commit=False)
+    for _ in range(3):
+        append(log, values(1))
+    w.settle()
+    log.high_watermark = log.end_offset
+    assert isinstance(w.disk, SimDisk)
+    w.disk.faults.cold_rate = 1.0
+    cold = read(log, 0, 1000, log.end_offset, at_least_one=True, aborted=True)
+    assert isinstance(cold, ColdRead)
+
+    class Slow(FakeExecutor):
+        async def run(self, job: Callable[[], T]) -> T:
+            done = job()
+            w.maintenance.retain(log)
+            w.settle()
+            return done
+
+    with pytest.raises(OffsetOutOfRange):
+        finish(cold.run(Slow()))
+    assert log.log_start_offset > 0
 
 
 def test_damaged_header_is_reported_not_followed() -> None:

@@ -90,6 +90,26 @@ def test_new_partitions_go_where_the_fewest_are() -> None:
         w.open("u", 0)
 
 
+def test_a_partition_deleted_while_its_directory_is_offline_may_come_again_elsewhere() -> None:
+    disk = SimDisk()
+    w = World(disk)
+    old = w.open()
+    second = LogDirectory(disk, "/more")
+    second.lock()
+    w.manager.load([second])
+    w.manager.failed(w.directory, OSError(errno.EIO, "gone"))
+    done: list[Exception | None] = []
+    w.manager.delete("t", 0, done.append)
+    w.settle()
+    assert done == [None]
+    log = w.open()
+    assert log is not old
+    assert log.path == "/more/t-0"
+    append(log, [b"x"])
+    w.settle()
+    assert log.durable_offset == 1
+
+
 def test_whoever_asks_while_a_log_is_opened_gets_the_same_one() -> None:
     w, _ = world()
     w.stop()

@@ -412,3 +412,15 @@ def test_idle_connections_are_closed_and_busy_ones_kept() -> None:
     for _ in range(5):
         server.context.sweep(3)
     assert server.transport.closed
+
+
+def test_open_files_bound_connections_whatever_is_configured() -> None:
+    config = BrokerConfig.from_properties(default_properties("/d"))
+    limits = ConnectionLimits(lambda: config, 2)
+    assert [limits.admit("PLAINTEXT", "10.0.0.1") for _ in range(2)] == [None, None]
+    refusal = limits.admit("PLAINTEXT", "10.0.0.2")
+    assert refusal is not None
+    assert "open files" in refusal
+    limits.leave("PLAINTEXT", "10.0.0.2")
+    limits.leave("PLAINTEXT", "10.0.0.1")
+    assert limits.admit("PLAINTEXT", "10.0.0.2") is None

@@ -175,6 +175,46 @@ def test_a_full_cache_of_sessions_gives_none() -> None:
     calm(scenario, {"max.incremental.fetch.session.cache.slots": "1"})
 
 
+def test_sessions_remember_a_bounded_number_of_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("handlers.fetch", "fetch_sessions"):
+        monkeypatch.setattr(f"barnabas.server.{module}.SESSION_PARTITIONS", 4)
+
+    async def scenario(s: Session) -> None:
+        await s.create("t", 3)
+        first = await full(s, session_epoch=0, topics=[wanted(s, "t", 0, 1)])
+        assert first.session_id != 0
+        more = [wanted(s, "t", 2, 3)]
+        grown = await full(s, session_id=first.session_id, session_epoch=1, topics=more)
+        assert (grown.error_code, grown.session_id) == (0, first.session_id)
+        none = await full(s, session_epoch=0, topics=[wanted(s, "t", 0)])
+        assert (none.error_code, none.session_id) == (0, 0)
+        assert len(none.responses[0].partitions) == 1
+        more = [wanted(s, "t", 4)]
+        ended = await full(s, session_id=first.session_id, session_epoch=2, topics=more)
+        assert ended.error_code == ErrorCode.FETCH_SESSION_ID_NOT_FOUND
+        again = await full(s, session_epoch=0, topics=[wanted(s, "t", 0, 1)])
+        assert again.session_id != 0
+
+    calm(scenario)
+
+
+def test_damage_in_a_file_is_told_and_the_rest_is_served() -> None:
+    async def scenario(s: Session) -> None:
+        await s.create("t")
+        await fill(s, "t", 3)
+        await s.create("u")
+        await fill(s, "u", 1)
+        log = s.hosted("t").log
+        log.marks.clear()
+        disk = s.node.host.disk
+        file = disk.open(f"{log.path}/{0:020d}.log")
+        file.pwritev([b"\xff" * 30], 0)
+        assert (await s.fetch("t", 1)).error_code == ErrorCode.CORRUPT_MESSAGE
+        assert (await s.fetch("u")).error_code == 0
+
+    calm(scenario)
+
+
 def test_errors_of_the_target() -> None:
     async def scenario(s: Session) -> None:
         await s.create("t")

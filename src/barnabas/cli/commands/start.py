@@ -135,7 +135,7 @@ def _run(properties: dict[str, str], log_format: str, cluster_id: str | None) ->
     from barnabas.config.broker import BrokerConfig
     from barnabas.host import open_ports, run
     from barnabas.host.dump import dump_on_signal
-    from barnabas.host.limits import files_for_logs
+    from barnabas.host.limits import share_open_files
     from barnabas.host.network import machine_name
     from barnabas.host.notify import ServiceManager
     from barnabas.server.node import Node
@@ -150,11 +150,13 @@ def _run(properties: dict[str, str], log_format: str, cluster_id: str | None) ->
     async def main(stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
         ports = open_ports(loop)
+        files = share_open_files()
         node = Node(
             config,
             ports,
             hostname=machine_name(),
-            max_open_files=files_for_logs(),
+            max_open_files=files.logs,
+            max_connections=files.connections,
             cluster_id=cluster_id,
         )
         manager = ServiceManager(os.environ, loop)

@@ -23,6 +23,7 @@ from barnabas.server.fetch_sessions import (
     PartitionKey,
 )
 from barnabas.server.fetching import FetchOperation
+from barnabas.server.limits import SESSION_PARTITIONS
 from barnabas.server.metadata_fetch import fetch_metadata
 from barnabas.wire import uuids
 from barnabas.wire.errors import ErrorCode
@@ -84,7 +85,11 @@ def _session(
         for forgotten in message.forgotten_topics_data:
             for index in forgotten.partitions:
                 used.forget((forgotten.topic_id if uses_ids else forgotten.topic, index))
+        before = len(used.partitions)
         _put(used, message, uses_ids)
+        if len(used.partitions) > before and broker.sessions.partitions > SESSION_PARTITIONS:
+            broker.sessions.remove(used.id)
+            return ErrorCode.FETCH_SESSION_ID_NOT_FOUND  # the client begins anew
         if used.partitions:
             return used, used.id, False
         broker.sessions.remove(used.id)
