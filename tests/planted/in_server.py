@@ -108,8 +108,8 @@ BUGS = (
         "acks=0 answered",
         "A refused batch of an acks=0 producer is answered, which it takes for a later answer.",
         "server/handlers/produce.py",
-        "return _answer(PendingProduce(broker, request, [outcome]), request, acks, 0)",
-        "return PendingProduce(broker, request, [outcome]).answer()",
+        "return _answer(PendingProduce(broker, request, [outcome], acks), request, acks, 0)",
+        "return PendingProduce(broker, request, [outcome], acks).answer()",
         (
             PRODUCE
             + "test_a_failure_on_the_fast_path_closes_the_connection_of_an_acks_none_producer",
