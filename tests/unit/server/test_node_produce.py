@@ -50,6 +50,24 @@ def test_acknowledged_records_are_there(acks: int) -> None:
     calm(scenario)
 
 
+@pytest.mark.parametrize("acks", [1, -1])
+def test_an_answer_comes_when_the_records_are_where_it_says(acks: int) -> None:
+    """In the files for acks=1, synced for acks=all; on the first request and on the fast path."""
+
+    async def scenario(s: Session) -> None:
+        await s.create("t")
+        faults = s.node.host.disk.faults
+        faults.slow_rate, faults.slow_us = 1.0, 300_000
+        for number in range(3):
+            # Large: it is written by the executor, in its own time.
+            answer = await s.produce("t", s.batch(b"x" * 300_000), acks=acks)
+            assert (answer.error_code, answer.base_offset) == (0, number)
+            log = s.hosted("t").log
+            assert (log.durable_offset if acks < 0 else log.written_offset) > number
+
+    calm(scenario)
+
+
 def test_acks_none_has_no_answer_and_a_failure_closes_the_connection(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
