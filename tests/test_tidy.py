@@ -42,7 +42,15 @@ TASK_MAKERS = frozenset({"create_task", "ensure_future"})
 OWNING_NAMES = re.compile(r"(group|tasks|owner)$")
 
 # Modules that nothing imports because they are run: the console script and `python -m`.
-ENTRY_POINTS = frozenset({"barnabas.cli.main", "barnabas.__main__", "barnabas.cli.__main__"})
+#: Named in pyproject.toml, or run by name.
+ENTRY_POINTS = frozenset(
+    {
+        "barnabas.cli.main",
+        "barnabas.__main__",
+        "barnabas.cli.__main__",
+        "barnabas.testing.pytest_plugin",
+    }
+)
 
 OPEN_END = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b(?!\(#\d+\))")
 THIS_FILE = Path(__file__).resolve()

@@ -1,4 +1,5 @@
-"""One suite for every `ports.Disk`: the machine's and the simulated one must not be told apart."""
+"""One suite for every `ports.Disk`: the machine's, the simulated one and the one in memory must not
+be told apart."""
 
 from __future__ import annotations
 
@@ -9,10 +10,11 @@ import pytest
 
 from barnabas.host.disk import HostDisk
 from barnabas.ports import Disk
+from barnabas.testing.memory_disk import MemoryDisk
 from barnabas.testing.sim import SimDisk
 
 
-@pytest.fixture(params=["host", "sim"])
+@pytest.fixture(params=["host", "sim", "memory"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Disk, str]]:
     """A disk and an existing directory on it."""
     if request.param == "host":
@@ -20,9 +22,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Disk
         yield host, str(tmp_path)
         host.close()
     else:
-        sim = SimDisk()
-        sim.make_dirs("/base")
-        yield sim, "/base"
+        other = SimDisk() if request.param == "sim" else MemoryDisk()
+        other.make_dirs("/base")
+        yield other, "/base"
 
 
 def test_create_write_read(place: tuple[Disk, str]) -> None:
