@@ -159,3 +159,34 @@ def test_a_container_about_which_nothing_is_said(tmp_path: Path) -> None:
     process.terminate()
     assert process.wait(DEADLINE_S) == Exit.OK
     process.stdout.close()
+
+
+def test_ipv6_from_end_to_end(tmp_path: Path) -> None:
+    node = Node(tmp_path / "data", "--host", "::1", "--metrics-port", "0")
+    assert node.address.startswith("[::1]:")
+    assert node.facts["metrics"].startswith("[::1]:")
+    assert "unfenced" in ask(node.facts["metrics"], "/readyz")
+    sh = Shell(node.address)
+    sh("topics", "create", "t")
+    sh("produce", "t", stdin=b"hello\n")
+    assert sh("consume", "t", "--from", "beginning", "--max", "1") == b"hello\n"
+    [broker] = sh.json("cluster", "describe")["brokers"]
+    assert f"[{broker['host']}]:{broker['port']}" == node.address
+    assert sh("health", "--address", node.facts["metrics"]).startswith(b"ok")
+    assert node.stop() == Exit.OK
+
+
+def test_every_address_is_told_as_the_one_that_was_reached(tmp_path: Path) -> None:
+    properties = tmp_path / "server.properties"
+    properties.write_text(
+        "process.roles=broker,controller\nnode.id=1\ncontroller.listener.names=CONTROLLER\n"
+        "controller.quorum.bootstrap.servers=[::1]:9093\n"
+        "listeners=PLAINTEXT://[::]:0,CONTROLLER://[::1]:0\n"
+    )
+    node = Node(tmp_path / "data", "--config", str(properties))
+    port = node.address.rpartition(":")[2]
+    for host in ("::1", "127.0.0.1"):
+        literal = f"[{host}]" if ":" in host else host
+        [broker] = Shell(f"{literal}:{port}").json("cluster", "describe")["brokers"]
+        assert broker == {"id": 1, "host": host, "port": int(port), "rack": None}
+    assert node.stop() == Exit.OK

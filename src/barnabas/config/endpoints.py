@@ -15,6 +15,7 @@ _SECURE: Final = frozenset(PROTOCOLS) - {PLAINTEXT}
 DEFAULT_MAP: Final[Mapping[str, str]] = MappingProxyType({name: name for name in PROTOCOLS})
 
 ANY_ADDRESS: Final = "0.0.0.0"
+ANY_IPV6: Final = "::"
 
 _ENDPOINT = re.compile(r"(.*)://\[?([0-9a-zA-Z\-%._:]*)\]?:(-?[0-9]{1,10})", re.DOTALL)
 _IPV4 = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
@@ -30,6 +31,11 @@ class Endpoint(NamedTuple):
     protocol: str
     host: str | None
     port: int
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether it stands for every address of the machine, which no client can be told."""
+        return self.host is None or self.host == ANY_IPV6
 
     def __str__(self) -> str:
         host = self.host or ""

@@ -151,7 +151,8 @@ class HostNetwork:
     ) -> HostListener:
         """Accept connections on `host`:`port` (0 = any free port).
 
-        An empty host is every address, IPv6 and IPv4 on one socket where the machine has IPv6.
+        An empty host, and ::, is every address, IPv6 and IPv4 on one socket where the machine has
+        IPv6, as with Java.
         A name means its first address, IPv4 before IPv6, as Java's InetSocketAddress takes it.
         Raises OSError when the address is taken or unknown.
         """
@@ -170,7 +171,7 @@ class HostNetwork:
         await self._loop.create_connection(lambda: _Adapter(factory()), host, port)
 
     async def _bind(self, host: str, port: int) -> socket.socket:
-        both = not host and socket.has_dualstack_ipv6()
+        both = host in ("", "::") and socket.has_dualstack_ipv6()
         if both:
             family: int = socket.AF_INET6
             name: Any = ("::", port)

@@ -95,7 +95,7 @@ class Broker:
             asyncio.get_running_loop().call_soon
         )
         self._random_below = ports.random.below
-        self._wildcards = {e.name for e in config.advertised_broker_listeners if not e.host}
+        self._wildcards = {e.name for e in config.advertised_broker_listeners if e.everywhere}
         self._storage_failed = on_storage_failure
         # Dicts where a set would do: their order is that of insertion, the same in every run.
         self._tasks: dict[asyncio.Task[None], Request | None] = {}

@@ -58,7 +58,7 @@ class Listeners:
         return [
             Endpoint(
                 each.name,
-                each.host or hostname,
+                hostname if each.everywhere else each.host or hostname,
                 each.port or bound.get(each.name, 0),
                 PLAINTEXT_PROTOCOL,
             )

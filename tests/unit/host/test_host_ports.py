@@ -127,7 +127,11 @@ def test_small_answers_leave_at_once(
 def test_ipv6_and_both_at_once() -> None:
     async def main(_stop: asyncio.Event) -> None:
         network = Tidy(HostNetwork(asyncio.get_running_loop()))
-        for host, dialled in (("::1", "::1"), ("", "::1"), ("", "127.0.0.1")):
+        asked = [
+            ("::1", "::1"),
+            *((host, to) for host in ("", "::") for to in ("::1", "127.0.0.1")),
+        ]
+        for host, dialled in asked:
             far = Recorder()
             listener = await network.listen(host, 0, far.itself)
             near = Recorder()
