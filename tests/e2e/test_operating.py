@@ -190,3 +190,36 @@ def test_every_address_is_told_as_the_one_that_was_reached(tmp_path: Path) -> No
         [broker] = Shell(f"{literal}:{port}").json("cluster", "describe")["brokers"]
         assert broker == {"id": 1, "host": host, "port": int(port), "rack": None}
     assert node.stop() == Exit.OK
+
+
+def test_the_doctor_before_a_start_and_beside_a_node(tmp_path: Path) -> None:
+    def doctor(*arguments: str) -> tuple[int, dict[str, list[str]]]:
+        done = run("", "doctor", *arguments, "-o", "json")
+        found = json.loads(done.stdout)
+        by_level: dict[str, list[str]] = {}
+        for finding in found["findings"]:
+            by_level.setdefault(finding["level"], []).append(finding["text"])
+        assert found["worst"] in by_level
+        return done.returncode, by_level
+
+    ports = "listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0"
+    data = str(tmp_path / "data")
+    _, found = doctor("--data", data, "--override", ports)
+    # The machine's clock and disk are its own.
+    assert [text for text in found.get("error", []) if "tmpfs" not in text] == []
+    assert any("synced write" in text for text in found["ok"] + found.get("warning", []))
+    code, found = doctor("--data", data, "--override", ports, "--override", "node.id=x")
+    assert code == Exit.DOCTOR_FINDS_ERRORS
+    node = Node(tmp_path / "data")
+    port = node.address.rpartition(":")[2]
+    taken = f"listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:0"
+    code, found = doctor("--data", data, "--override", taken)
+    assert code == Exit.DOCTOR_FINDS_ERRORS
+    assert any("cannot be opened" in text for text in found["error"])
+    assert any("a node runs on it" in text for text in found["note"])
+    Shell(node.address)("topics", "create", "t")
+    code, found = doctor("--bootstrap-server", node.address)
+    assert "error" not in found
+    assert any(f":{port}, reachable from here" in text for text in found["ok"])
+    assert node.stop() == Exit.OK
+    assert run("", "doctor", "-b", node.address).returncode == Exit.CANNOT_CONNECT

@@ -16,6 +16,8 @@ class Exit(IntEnum):
     NOT_FOUND = 5
     DAMAGED = 6
     CANNOT_START = 7
+    DOCTOR_WARNS = 8
+    DOCTOR_FINDS_ERRORS = 9
     INTERRUPTED = 130
     BROKEN_PIPE = 141
 
@@ -29,6 +31,8 @@ MEANINGS: dict[Exit, str] = {
     Exit.NOT_FOUND: "the topic, partition, offset or file does not exist",
     Exit.DAMAGED: "log dump --verify found a bad byte",
     Exit.CANNOT_START: "the node can't start with this configuration or data directory",
+    Exit.DOCTOR_WARNS: "doctor found something that should be changed",
+    Exit.DOCTOR_FINDS_ERRORS: "doctor found something that does not work",
     Exit.INTERRUPTED: "interrupted (Ctrl-C)",
     Exit.BROKEN_PIPE: "whoever read the output is gone",
 }
