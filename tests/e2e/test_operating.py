@@ -223,3 +223,27 @@ def test_the_doctor_before_a_start_and_beside_a_node(tmp_path: Path) -> None:
     assert any(f":{port}, reachable from here" in text for text in found["ok"])
     assert node.stop() == Exit.OK
     assert run("", "doctor", "-b", node.address).returncode == Exit.CANNOT_CONNECT
+
+
+def test_benchmarks_measure_what_they_did(tmp_path: Path) -> None:
+    node = Node(tmp_path / "data")
+    sh = Shell(node.address)
+    sh("topics", "create", "t", "--partitions", "3")
+    sent = sh.json("bench", "produce", "t", "--records", "2000", "--size", "50", "-z", "lz4")
+    assert (sent["records"], sent["failed"]) == (2000, 0)
+    assert 0 < sent["latency_ms_p50"] <= sent["latency_ms_p99"] <= sent["latency_ms_max"]
+    paced = sh.json("bench", "produce", "t", "--records", "100", "--rate", "500", "--acks", "1")
+    assert paced["records"] == 100
+    unheard = sh.json("bench", "produce", "t", "--records", "100", "--acks", "0")
+    assert unheard["records"] == 100
+    read = sh.json("bench", "consume", "t")
+    assert read["records"] == 2200
+    assert 500 <= sh.json("bench", "consume", "t", "--records", "500")["records"] <= 2200
+    sh("topics", "create", "probe")
+    there_and_back = sh.json("bench", "latency", "probe", "--records", "20")
+    assert there_and_back["records"] == 20
+    assert there_and_back["latency_ms_p50"] > 0
+    assert b"records per second" in sh("bench", "consume", "t")
+    code, _ = sh.fail("bench", "consume", "missing")
+    assert code == Exit.NOT_FOUND
+    assert node.stop() == Exit.OK

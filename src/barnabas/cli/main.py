@@ -28,6 +28,7 @@ _COMMANDS = {
         "barnabas.cli.commands.cluster",
         "Describe the cluster: brokers, quorum, features.",
     ),
+    "bench": ("barnabas.cli.commands.bench", "Measure throughput and latency."),
     "doctor": ("barnabas.cli.commands.doctor", "Find what is wrong or risky, with the fix."),
     "health": ("barnabas.cli.commands.health", "Ask a node whether it is alive and ready."),
     "log": ("barnabas.cli.commands.log", "Log directories, and what is in their files."),
