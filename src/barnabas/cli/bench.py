@@ -59,9 +59,9 @@ class Result(NamedTuple):
 class Values:
     """Values of letters, as Kafka's own tool sends them: slices of a pool that is made once."""
 
-    def __init__(self, size: int, random: Random) -> None:
+    def __init__(self, size: int, chance: Random) -> None:
         letters = bytes(65 + number % 26 for number in range(256))
-        self._pool = random.bytes(max(_POOL_BYTES, 2 * size)).translate(letters)
+        self._pool = chance.bytes(max(_POOL_BYTES, 2 * size)).translate(letters)
         self._size = size
         self._at = 0
 

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from barnabas.cli.doctor import configuration, machine, running, survey
+from barnabas.cli.doctor import configuration, machine, running
 from barnabas.cli.doctor.findings import Finding, Level
-from barnabas.cli.doctor.machine import ClockFacts, DiskFacts, LimitFacts
 from barnabas.client.admin import ConfigEntry, ConfigSource
 from barnabas.client.metadata import NodeAddress, PartitionState, TopicState
 from barnabas.client.storage import StoredIn
 from barnabas.config.broker import BrokerConfig, default_properties
 from barnabas.config.endpoints import Endpoint
+from barnabas.host import survey
+from barnabas.host.survey import ClockFacts, DiskFacts, LimitFacts
 from barnabas.wire.errors import ErrorCode
 
 GIB = 1 << 30
@@ -183,12 +184,15 @@ def test_this_clock_and_these_limits() -> None:
 def test_ports_that_are_taken_and_names_that_are_not_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
+        problem = survey.cannot_listen("127.0.0.1", port)
+        assert problem
         listener = Endpoint("PLAINTEXT", "PLAINTEXT", "127.0.0.1", port)
-        assert bad([survey.can_listen(listener)]) == [(Level.ERROR, "listeners")]
+        assert bad([configuration.judge_opening(listener, problem)]) == [(Level.ERROR, "listeners")]
         assert survey.reach("127.0.0.1", port) == ""
-    assert survey.can_listen(listener).level is Level.OK
+    assert survey.cannot_listen("127.0.0.1", port) == ""
+    assert bad([configuration.judge_opening(listener, "")]) == []
     assert survey.reach("127.0.0.1", port) != ""
-    assert survey.can_listen(listener._replace(host=None, port=0)).level is Level.OK
+    assert survey.cannot_listen(None, 0) == ""
     assert survey.resolves("localhost")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import click
 
 from barnabas import __version__
-from barnabas.cli.doctor import configuration, machine, survey
+from barnabas.cli.doctor import configuration, machine
 from barnabas.cli.doctor.findings import Finding, Level, error
 from barnabas.cli.exits import Exit
 from barnabas.cli.node_config import DEFAULT_DATA, StartOptions, node_properties
@@ -19,6 +19,7 @@ from barnabas.cli.properties_file import load_properties
 from barnabas.cli.session import with_cluster
 from barnabas.config.broker import BrokerConfig
 from barnabas.config.values import ConfigError
+from barnabas.host import survey
 
 _COLOURS = {Level.OK: "green", Level.NOTE: "blue", Level.WARNING: "yellow", Level.ERROR: "red"}
 _CODES = {Level.WARNING: Exit.DOCTOR_WARNS, Level.ERROR: Exit.DOCTOR_FINDS_ERRORS}
@@ -97,7 +98,9 @@ def _before_a_start(properties: dict[str, str]) -> Iterator[Finding]:
         yield from configuration.judge_values(config)
         yield from configuration.judge_listeners(config)
         for listener in config.listeners:
-            yield survey.can_listen(listener)
+            host = None if listener.everywhere else listener.host
+            problem = survey.cannot_listen(host, listener.port)
+            yield configuration.judge_opening(listener, problem)
         for told in config.advertised_broker_listeners:
             if told.host and not told.everywhere and not survey.resolves(told.host):
                 yield error(

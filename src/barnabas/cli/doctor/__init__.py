@@ -1,4 +1,4 @@
-"""`barnabas doctor`: looks at a configuration, a machine or a running node, and says what is wrong.
+"""`barnabas doctor`: looks at a configuration, a machine or a running cluster, and says what is wrong.
 
-`survey.py` and `running.py` look; the other modules judge what was seen and are pure.
+`host/survey.py` and `running.py` look; the other modules judge what was seen and are pure.
 """

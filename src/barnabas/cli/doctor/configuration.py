@@ -90,6 +90,18 @@ def judge_listeners(config: BrokerConfig) -> Iterator[Finding]:
         yield note(LISTENERS, "metrics are readable for everybody who reaches their port")
 
 
+def judge_opening(listener: Endpoint, problem: str) -> Finding:
+    """Whether a listener can be opened; `problem` says why not."""
+    if not problem:
+        return ok(LISTENERS, f"{listener} can be opened")
+    return error(
+        LISTENERS,
+        f"{listener} cannot be opened: {problem}.",
+        "If a node runs there, ask it (--bootstrap-server); else choose an address and a port of this "
+        "machine that nobody uses.",
+    )
+
+
 def _told(listener: Endpoint, advertised: Endpoint | None, *, open_: bool) -> Iterator[Finding]:
     if advertised is None:
         yield error(

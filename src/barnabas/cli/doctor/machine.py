@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from barnabas.cli.doctor.findings import Finding, error, note, ok, warning
+from barnabas.host.survey import ClockFacts, DiskFacts, LimitFacts
 
 _GIB = 1 << 30
 _MIB = 1 << 20
@@ -19,45 +19,6 @@ _YEAR_2024_MS = 1_704_067_200_000
 
 _IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 _REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "fuse", "9p", "ceph", "glusterfs", "virtiofs"})
-
-
-class DiskFacts(NamedTuple):
-    """One log directory. `exists` is false where `path` is the nearest parent that is there."""
-
-    directory: str
-    path: str
-    exists: bool
-    kind: str
-    """File system, as /proc/mounts names it; empty when unknown."""
-    device: int
-    total: int
-    usable: int
-    writable: bool
-    in_use: bool
-    """Another process holds the lock."""
-    sync_ms: tuple[float, ...] = ()
-    """Durations of small synced writes."""
-    newest_ms: int = 0
-    """Last change of a file of ours, wall clock; 0 without one."""
-    failure: str = ""
-
-
-class ClockFacts(NamedTuple):
-    """`drift_ms`: how much the wall clock moved more than the monotonic one in `span_ms`."""
-
-    wall_ms: int
-    drift_ms: float
-    span_ms: float
-    synchronised: bool | None
-    """What the kernel knows of it; None when it does not say."""
-
-
-class LimitFacts(NamedTuple):
-    """-1 for what is unlimited or unknown."""
-
-    open_files: int
-    memory_bytes: int
-    cores: int
 
 
 def judge_disks(disks: Sequence[DiskFacts], now_ms: int) -> Iterator[Finding]:

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from barnabas.cli.doctor.findings import Finding, error, note, ok, warning
-from barnabas.cli.doctor.survey import reach
 from barnabas.cli.options import format_address
 from barnabas.client.admin import Admin, ConfigEntry, ConfigSource, ResourceType
 from barnabas.client.cluster import Cluster
 from barnabas.client.metadata import NodeAddress, TopicState
 from barnabas.client.storage import StoredIn, describe_log_dirs
+from barnabas.host.survey import reach
 from barnabas.wire.errors import KafkaError
 
 _GIB = 1 << 30

@@ -1,4 +1,7 @@
-"""Looks at this machine for the doctor. Writes one small file of its own and removes it."""
+"""Looks at this machine before a node starts on it: what `barnabas doctor` judges.
+
+One small file is written in each folder that is looked at, and removed.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,7 @@ import os
 import resource
 import socket
 import time
-
-from barnabas.cli.doctor.findings import Finding, error, ok
-from barnabas.cli.doctor.machine import ClockFacts, DiskFacts, LimitFacts
-from barnabas.config.endpoints import Endpoint
+from typing import NamedTuple
 
 SYNCS = 20
 WRITE_BYTES = 4096
@@ -19,6 +19,45 @@ CLOCK_SPAN_S = 0.2
 CONNECT_S = 3.0
 _PROBE = ".barnabas-doctor"
 _UNSYNCHRONISED = 0x40
+
+
+class DiskFacts(NamedTuple):
+    """One log directory. `exists` is false where `path` is the nearest parent that is there."""
+
+    directory: str
+    path: str
+    exists: bool
+    kind: str
+    """File system, as /proc/mounts names it; empty when unknown."""
+    device: int
+    total: int
+    usable: int
+    writable: bool
+    in_use: bool
+    """Another process holds the lock."""
+    sync_ms: tuple[float, ...] = ()
+    """Durations of small synced writes."""
+    newest_ms: int = 0
+    """Last change of a file of ours, wall clock; 0 without one."""
+    failure: str = ""
+
+
+class ClockFacts(NamedTuple):
+    """`drift_ms`: how much the wall clock moved more than the monotonic one in `span_ms`."""
+
+    wall_ms: int
+    drift_ms: float
+    span_ms: float
+    synchronised: bool | None
+    """What the kernel knows of it; None when it does not say."""
+
+
+class LimitFacts(NamedTuple):
+    """-1 for what is unlimited or unknown."""
+
+    open_files: int
+    memory_bytes: int
+    cores: int
 
 
 def look_at_disk(directory: str) -> DiskFacts:
@@ -153,33 +192,18 @@ def _memory_limit() -> int:
     return -1
 
 
-def can_listen(listener: Endpoint) -> Finding:
-    """Whether its port is free here now."""
-    area = "listeners"
-    host = None if listener.everywhere else listener.host
+def cannot_listen(host: str | None, port: int) -> str:
+    """Why a port cannot be opened here now (None: on every address); empty when it can."""
     try:
-        found = socket.getaddrinfo(
-            host, listener.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-    except OSError as failure:
-        return error(
-            area,
-            f"{listener}: {listener.host} is no address of any machine: {failure.strerror}.",
-            "Listen on an address of this machine.",
-        )
-    family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
             probe.listen(1)
-        except OSError as failure:
-            return error(
-                area,
-                f"{listener} cannot be opened: {failure.strerror}.",
-                "Is a node running (then ask it: --bootstrap-server)? Else choose another port.",
-            )
-    return ok(area, f"{listener} can be opened")
+    except OSError as failure:
+        return failure.strerror or str(failure)
+    return ""
 
 
 def reach(host: str, port: int) -> str:
