@@ -57,8 +57,8 @@ BUGS = (
         "missing partition begins anew",
         "What is in a directory that is offline is made once more, empty, in another.",
         "server/hosting.py",
-        "if (topic, index) not in self._retiring and self._manager.any_offline:",
-        "if (topic, index) not in self._retiring and not self._manager.live:",
+        "if key not in self._retiring and manager.any_offline:",
+        "if key not in self._retiring and not manager.live:",
         (DIRECTORIES + "test_a_missing_directory_is_offline_and_nothing_begins_anew_in_its_place",),
     ),
     Bug(

@@ -114,6 +114,11 @@ class LogManager:
         """The directories that did not fail."""
         return [directory for directory in self.directories if directory.offline is None]
 
+    def moves_in(self, partition: TopicPartition) -> bool:
+        """Whether a live directory has a `-future` replica, left by a Kafka that was moving it."""
+        head = f"/{partition[0]}-{partition[1]}."
+        return any(head in path for home in self.live for path in home.futures)
+
     @property
     def any_offline(self) -> bool:
         """Whether a directory failed, or was missing at the start."""

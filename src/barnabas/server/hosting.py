@@ -26,6 +26,7 @@ from barnabas.metadata.image.configs import BROKER, TOPIC
 from barnabas.metadata.image.partition import Partition
 from barnabas.partition.replica import Replica
 from barnabas.server.partitions import HostedPartition, Partitions
+from barnabas.server.placements import may_be_away
 from barnabas.server.topic_counters import TopicTable
 from barnabas.server.topics import made_when_used
 from barnabas.wire.errors import ErrorCode, KafkaError
@@ -184,9 +185,11 @@ class Hosting:
         home = self._manager.homes.get((topic, index))
         if home is not None:
             return ErrorCode.NONE if home.offline is None else ErrorCode.KAFKA_STORAGE_ERROR
-        if (topic, index) not in self._retiring and self._manager.any_offline:
+        key, manager = (topic, index), self._manager
+        if key not in self._retiring and manager.any_offline:  # noqa: SIM102
             # It may be in the directory that is offline: an empty one must not take its place.
-            return ErrorCode.KAFKA_STORAGE_ERROR
+            if may_be_away(manager, self.config.node_id, key, partition):
+                return ErrorCode.KAFKA_STORAGE_ERROR
         return ErrorCode.NONE
 
     async def _load(self, name: str, index: int) -> HostedPartition:

@@ -17,7 +17,8 @@ from barnabas.log.directory import BadDirectory, LogDirectory, Unformatted
 from barnabas.log.errors import LogDamaged
 from barnabas.log.manager import LogManager
 from barnabas.metadata.features import MV_DIRECTORY_ASSIGNMENT
-from barnabas.metadata.image import MetadataImage
+from barnabas.metadata.image import MetadataImage, Partition
+from barnabas.metadata.image.partition import DIRECTORY_MIGRATING, DIRECTORY_UNASSIGNED
 from barnabas.server.topics import made_when_used
 
 log = logging.getLogger("barnabas.server")
@@ -80,13 +81,13 @@ class Placements:
                 )
 
     def _missing(self) -> Iterator[TopicPartition]:
-        """Replicas of this node that are in no directory."""
+        """Replicas of this node that may be in a directory that is not here."""
         for topic in self._image().topics.by_id.values():
-            if made_when_used(topic.name):
-                continue
             for index, partition in topic.partitions.items():
                 key = (topic.name, index)
-                if self._node_id in partition.replicas and key not in self._manager.homes:
+                if self._node_id in partition.replicas and may_be_away(
+                    self._manager, self._node_id, key, partition
+                ):
                     yield key
 
     async def settle_doubles(self) -> None:
@@ -168,6 +169,21 @@ class Placements:
                 report.setdefault(directory, []).append((topic.id, key[1]))
                 count += 1
         return report if image.features.version >= MV_DIRECTORY_ASSIGNMENT else {}
+
+
+def may_be_away(
+    manager: LogManager, node_id: int, key: TopicPartition, partition: Partition
+) -> bool:
+    """Whether the files of a replica may be in a directory that is not here: in none that is, and
+    not known to have none yet."""
+    if key in manager.homes:
+        return False
+    directory = partition.directory(node_id)
+    if manager.directory_of(directory) is not None:
+        # Its directory is here, so it was never made; but Kafka says so before the end of a move.
+        return manager.moves_in(key)
+    unknown = directory in (DIRECTORY_UNASSIGNED, DIRECTORY_MIGRATING)
+    return not (unknown and made_when_used(key[0]))
 
 
 def _topic_id(home: LogDirectory, path: str) -> bytes | None:

@@ -277,3 +277,43 @@ def test_a_topic_made_anew_while_a_directory_is_away_is_not_mixed_with_its_forme
         assert aside.endswith("-stray")
 
     calm(scenario, TWO)
+
+
+def test_internal_partitions_are_made_while_a_directory_is_away_unless_they_are_there() -> None:
+    async def scenario(s: Session) -> None:
+        await filled(s)
+        name = "__consumer_offsets"
+        s.ids[name] = await s.create(name, 4)
+        assert homes(s, name) == {}
+        for index in (0, 1):
+            await s.fetch(name, index=index)
+        await s.sleep(10)
+        assert assigned(s, name) == {0: "/data", 1: "/more", 2: "?", 3: "?"}
+        disk = s.node.host.disk
+        s.hang_up()
+        assert await s.node.stop()
+        disk.rename("/more", "/unmounted")
+        assert await s.node.start()
+        codes = [(await s.fetch(name, index=n)).error_code for n in range(4)]
+        assert codes == [0, STORAGE, 0, 0]
+        assert homes(s, name) == {0: "/data", 2: "/data", 3: "/data"}
+        s.hang_up()
+        assert await s.node.stop()
+        disk.remove_tree("/more")
+        disk.rename("/unmounted", "/more")
+        s.node.overrides["log.dirs"] = "/data,/more,/third"
+        assert await s.node.start()
+        assert await online(s) == {"/data": True, "/more": True, "/third": True}
+        assert [(await s.fetch(name, index=n)).error_code for n in range(4)] == [0, 0, 0, 0]
+
+    calm(scenario, TWO)
+
+
+def test_an_unused_internal_partition_does_not_keep_a_new_directory_out() -> None:
+    async def scenario(s: Session) -> None:
+        await s.create("__consumer_offsets", 4)
+        s.node.overrides["log.dirs"] = "/data,/more"
+        await s.restart("stop")
+        assert await online(s) == {"/data": True, "/more": True}
+
+    calm(scenario)
