@@ -12,10 +12,12 @@ import os
 import random
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from barnabas.testing.sim.refusals import refusal
@@ -23,10 +25,10 @@ from barnabas.testing.sim.refusals import refusal
 EPOCH_US = 1_700_000_000_000_000
 """Wall-clock time at which every simulated world begins (14 November 2023)."""
 
+_FILES: tuple[tuple[Any, str], ...] = ((builtins, "open"), (io, "open"), (os, "open"))
+"""Refused but to an import: pytest reads the modules that it rewrites by `open`."""
+
 _REFUSED: tuple[tuple[Any, str], ...] = (
-    (builtins, "open"),
-    (io, "open"),
-    (os, "open"),
     (os, "urandom"),
     (socket.socket, "__init__"),
     (subprocess.Popen, "__init__"),
@@ -46,6 +48,10 @@ def no_outside(now_us: Callable[[], int]) -> Iterator[None]:
     """Refuse the outside and let `time` tell virtual time (logging asks for it) for a while."""
     replaced: list[tuple[Any, str, Any]] = [
         (owner, name, refusal(f"{owner.__name__}.{name}")) for owner, name in _REFUSED
+    ]
+    replaced += [
+        (owner, name, _but_to_imports(getattr(owner, name), f"{owner.__name__}.{name}"))
+        for owner, name in _FILES
     ]
     replaced += [
         (time, "time", lambda: (EPOCH_US + now_us()) / 1e6),
@@ -69,3 +75,22 @@ def no_outside(now_us: Callable[[], int]) -> Iterator[None]:
                 setattr(owner, name, value)
             else:
                 delattr(owner, name)
+
+
+def _but_to_imports(real: Callable[..., Any], name: str) -> Callable[..., Any]:
+    refuse = refusal(name)
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        return (real if _importing() else refuse)(*arguments, **options)
+
+    return call
+
+
+def _importing() -> bool:
+    """Whether an import is under way further up the stack."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
