@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from tests.planted import in_log, in_partition, in_recovery, in_server, in_storage
+from tests.planted import in_cleaning, in_log, in_partition, in_recovery, in_server, in_storage
 from tests.planted.bug import Bug
 
 BUGS: tuple[Bug, ...] = (
     *in_log.BUGS,
+    *in_cleaning.BUGS,
     *in_recovery.BUGS,
     *in_partition.BUGS,
     *in_server.BUGS,

@@ -14,7 +14,7 @@ import pytest
 
 from barnabas.config.log_config import LogConfig
 from barnabas.log.cleaning.cleaner import CleanerSettings
-from barnabas.log.truncation import DAY_MS
+from barnabas.log.recovery import DAY_MS
 from barnabas.records.batch import BatchHeader, iter_batches
 from barnabas.records.record import Record, read_records
 from barnabas.testing.sim import SimDisk, SimulatedCrash

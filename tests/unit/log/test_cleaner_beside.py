@@ -141,6 +141,25 @@ def test_a_cut_meanwhile_spoils_the_cleaning() -> None:
     assert run.reports == []
 
 
+def test_a_cut_before_a_result_arrives_spoils_it() -> None:
+    """What was cleaned counts on newer records that are no more."""
+    run = Compacted()
+    sent = filled(run)
+    cut = run.log.bases[2]
+    run.cleaner.look()
+    job, told = run.world.executor.jobs.popleft()
+    result = job()
+    done: list[Exception | None] = []
+    run.world.manager.truncate(run.log, cut, done.append)
+    run.settle()
+    assert done == [None]
+    told(result, None)
+    run.settle()
+    assert run.records() == [one for one in sent if one[0] < cut]
+    assert not run.names(names.CLEANED, names.SWAP)
+    assert run.world.failures == []
+
+
 def test_a_cut_lowers_the_checkpoint_first() -> None:
     run = Compacted()
     filled(run)
