@@ -49,20 +49,25 @@ class Monitor:
     async def _metrics(self) -> Page:
         ports, node = self._ports, self._node
         usage = await ports.executor.run(ports.machine.usage)
+        rooms: storage.Volumes = {}
         if node.manager is not None:
+            manager = node.manager
+            rooms = await ports.executor.run(lambda: storage.volumes(manager))
             logs = list(node.manager.logs.values())
             await learn_sizes(logs, ports.disk, ports.executor, lambda: ports.clock.sleep(0))
-        return Page(200, exposition.pieces(self._families(usage)), exposition.CONTENT_TYPE)
+        return Page(200, exposition.pieces(self._families(usage, rooms)), exposition.CONTENT_TYPE)
 
-    def _families(self, usage: Usage) -> Iterator[str]:
+    def _families(self, usage: Usage, rooms: storage.Volumes) -> Iterator[str]:
         node, clock = self._node, self._ports.clock
         now_ms = clock.monotonic_ms()
         yield from process.process(usage)
         yield from process.loop(node.watch, now_ms)
         yield from cluster.broker_state(node.config, node.cluster_id, __version__, node.stage)
         if node.manager is not None:
-            yield from storage.directories(node.manager)
+            yield from storage.directories(node.manager, rooms)
             yield from storage.logs(node.manager)
+            if node.cleaner is not None:
+                yield from storage.cleaner(node.manager, node.cleaner)
             yield from storage.writer(node.manager, self._ports.executor, now_ms)
         if node.serves:
             broker = node.broker

@@ -145,6 +145,11 @@ class Node:
         return self._manager if self._maintenance is not None else None
 
     @property
+    def cleaner(self) -> LogCleaner | None:
+        """What compacts, where it is on."""
+        return self._cleaner
+
+    @property
     def log_directories(self) -> list[LogDirectory]:
         """The directories of log.dirs."""
         return [] if self._directories is None else self._directories.logs

@@ -91,7 +91,7 @@ def test_listeners_that_others_reach() -> None:
     ("change", "level", "area"),
     [
         ({"usable": 5 * GIB}, Level.WARNING, "disk"),
-        ({"total": 5 * GIB, "usable": GIB - 1}, Level.WARNING, "disk"),
+        ({"total": 5 * GIB, "usable": GIB // 2 - 1}, Level.WARNING, "disk"),
         ({"kind": "tmpfs"}, Level.ERROR, "disk"),
         ({"kind": "nfs4"}, Level.WARNING, "disk"),
         ({"kind": "fuse.sshfs"}, Level.WARNING, "disk"),

@@ -175,6 +175,12 @@ def test_one_failed_directory_of_two_is_told_and_counted() -> None:
         found = await scrape(s)
         assert found["kafka_log_logmanager_offlinelogdirectorycount"] == 1
         assert found['kafka_log_logmanager_logdirectoryoffline{logDirectory="/more"}'] == 1
+        total = found['barnabas_log_directory_total_bytes{logDirectory="/data"}']
+        assert 0 < found['barnabas_log_directory_usable_bytes{logDirectory="/data"}'] <= total
+        assert 'barnabas_log_directory_usable_bytes{logDirectory="/more"}' not in found
+        uncleanable = "kafka_log_logcleanermanager_uncleanable_partitions_count"
+        assert found[f'{uncleanable}{{logDirectory="/data"}}'] == 0
+        assert found['barnabas_throttled_connections{listener="PLAINTEXT"}'] == 0
 
     calm(scenario, ON | {"log.dirs": "/data,/more"})
 

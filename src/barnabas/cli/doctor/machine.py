@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from barnabas.cli.doctor.findings import Finding, error, note, ok, warning
 from barnabas.host.survey import ClockFacts, DiskFacts, LimitFacts
+from barnabas.server.disk_space import low_mark
 
 _GIB = 1 << 30
 _MIB = 1 << 20
-_LOW_SHARE = 0.1
-_LOW_BYTES = _GIB
 _SLOW_MS = 20.0
 _MEMORY_LEAST = 256 * _MIB
 _FILES_LEAST = 10_000
@@ -47,9 +46,8 @@ def _judge_disk(disk: DiskFacts, now_ms: int) -> Iterator[Finding]:
         yield note("disk", f"{name} does not exist yet; a start makes and formats it")
     if disk.in_use:
         yield note("disk", f"{name} is in use: a node runs on it")
-    share = disk.usable / disk.total if disk.total > 0 else 1.0
     space = f"{disk.usable / _GIB:.1f} GiB of {disk.total / _GIB:.1f} GiB free"
-    if disk.total > 0 and (share < _LOW_SHARE or disk.usable < _LOW_BYTES):
+    if disk.usable < low_mark(disk.total):
         yield warning("disk", f"{name}: only {space}.", "Make room, or lower the retention.")
     else:
         yield ok("disk", f"{name}: {space}")

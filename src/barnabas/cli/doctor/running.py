@@ -13,10 +13,10 @@ from barnabas.client.cluster import Cluster
 from barnabas.client.metadata import NodeAddress, TopicState
 from barnabas.client.storage import StoredIn, describe_log_dirs
 from barnabas.host.survey import reach
+from barnabas.server.disk_space import low_mark
 from barnabas.wire.errors import KafkaError
 
 _GIB = 1 << 30
-_LOW_SHARE = 0.1
 
 
 class Seen(NamedTuple):
@@ -130,9 +130,8 @@ def _directory(directory: StoredIn) -> Iterator[Finding]:
             "Repair or replace the disk and start the node again.",
         )
     elif directory.total > 0:
-        share = directory.usable / directory.total
         free = f"{directory.usable / _GIB:.1f} GiB of {directory.total / _GIB:.1f} GiB free"
-        if share < _LOW_SHARE:
+        if directory.usable < low_mark(directory.total):
             yield warning("disk", f"{where}: only {free}.", "Make room, or lower the retention.")
         else:
             yield ok("disk", f"{where}: {free}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from barnabas.log.cleaning.cleaner import LogCleaner
 from barnabas.log.log import Log
 from barnabas.log.manager import LogManager
 from barnabas.log.sizes import known_size
@@ -33,8 +35,23 @@ def logs(manager: LogManager) -> Iterator[str]:
                 yield f'{name}{{topic="{log.topic}",partition="{log.partition}"}} {value}\n'
 
 
-def directories(manager: LogManager) -> Iterator[str]:
-    """Which log directories failed."""
+Volumes = Mapping[str, tuple[int, int]]
+"""Total and usable bytes of the volume of each live log directory, by its path."""
+
+
+def volumes(manager: LogManager) -> Volumes:
+    """What is left for each log directory. Blocks."""
+    found = {}
+    for home in manager.live:
+        try:
+            found[home.path] = manager.disk.usage(home.path)
+        except OSError:
+            continue  # a write will meet it
+    return found
+
+
+def directories(manager: LogManager, rooms: Volumes) -> Iterator[str]:
+    """Which log directories failed, and how much room the others have."""
     offline = [home for home in manager.directories if home.offline is not None]
     name = "kafka_log_logmanager_logdirectoryoffline"
     yield gauge(
@@ -43,11 +60,34 @@ def directories(manager: LogManager) -> Iterator[str]:
     yield head(name, "gauge", "1 for a failed log directory.")
     for home in manager.directories:
         yield f"{name}{{logDirectory={text(home.path)}}} {int(home.offline is not None)}\n"
+    for at, (name, about) in enumerate(
+        (
+            ("barnabas_log_directory_total_bytes", "Size of the volume of a log directory."),
+            ("barnabas_log_directory_usable_bytes", "Bytes that are left there."),
+        )
+    ):
+        yield head(name, "gauge", about)
+        for path, room in rooms.items():
+            yield f"{name}{{logDirectory={text(path)}}} {room[at]}\n"
     yield gauge(
         "kafka_log_logmanager_remaininglogstorecover",
         "Logs of an unclean stop that have not been read yet.",
         len(manager.unrecovered()),
     )
+
+
+def cleaner(manager: LogManager, cleaner: LogCleaner) -> Iterator[str]:
+    """Compaction: what goes on, and what is left alone after an error."""
+    homes = Counter(
+        home.path
+        for key in list(cleaner.uncleanable)
+        if (home := manager.homes.get(key)) is not None
+    )
+    name = "kafka_log_logcleanermanager_uncleanable_partitions_count"
+    yield head(name, "gauge", "Partitions that could not be compacted and are left alone.")
+    for home in manager.directories:
+        yield f"{name}{{logDirectory={text(home.path)}}} {homes[home.path]}\n"
+    yield gauge("barnabas_cleaning_partitions", "Being compacted now.", len(cleaner.cleaning))
 
 
 def writer(manager: LogManager, executor: Executor, now_ms: int) -> Iterator[str]:

@@ -100,6 +100,10 @@ def connections(
             }
             labels = f'listener={text(each.name)},networkProcessor="0"'
             yield f"{sockets}_{suffix}{{{labels}}} {values[suffix]}\n"
+    name = "barnabas_throttled_connections"
+    yield head(name, "gauge", "Connections that are not read because of a quota.")
+    for each in listeners:
+        yield f"{name}{{listener={text(each.name)}}} {len(each.muted)}\n"
     waiting, queued = Counter[int](), 0
     for each in listeners:
         for connection in list(each.connections):
