@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.interop.kafka import Node, java_tool, target_class
 pytestmark = pytest.mark.usefixtures("java")
 
 TOOLS = "org.apache.kafka.tools"
+PRODUCED = "producer_send_success"
 EVENTS = 30_000
 ROUND = 1_000
 
@@ -171,6 +173,41 @@ def test_producer_performance(node: Node, make_topic: MakeTopic) -> None:
     assert "20000 records sent" in printed
     offsets = tool("GetOffsetShell", node, "--topic", topic).stdout.split()
     assert sum(int(line.rsplit(":", 1)[1]) for line in offsets) == 20_000
+
+
+def test_verifiable_producer(node: Node, make_topic: MakeTopic) -> None:
+    topic = make_topic(2)
+    printed = tool(
+        "VerifiableProducer", node, "--topic", topic, "--max-messages", "200",
+        "--throughput", "-1", "--acks", "-1", "--repeating-keys", "7",
+    ).stdout  # fmt: skip
+    told = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+    sent = [(one["partition"], one["offset"]) for one in told if one["name"] == PRODUCED]
+    assert len(set(sent)) == 200
+    assert told[-1]["acked"] == 200
+    offsets = tool("GetOffsetShell", node, "--topic", topic).stdout.split()
+    assert sum(int(line.rsplit(":", 1)[1]) for line in offsets) == 200
+
+
+def test_end_to_end_latency(node: Node, make_topic: MakeTopic) -> None:
+    printed = tool(
+        "EndToEndLatency", node, "--topic", make_topic(), "--num-records", "300",
+        "--producer-acks", "all", "--record-size", "100",
+    ).stdout  # fmt: skip
+    assert re.search(r"Avg latency: \d+[.,]\d+ ms", printed)
+
+
+def test_client_compatibility(node: Node, make_topic: MakeTopic) -> None:
+    """The program by which Kafka tests its clients against brokers of other versions."""
+    with_acls = str(node.name == "kafka")  # ours does not list the APIs yet
+    printed = tool(
+        "ClientCompatibilityTest", node, "--topic", make_topic(),
+        "--offsets-for-times-supported", "True", "--cluster-id-supported", "True",
+        "--expect-record-too-large-exception", "False", "--num-cluster-nodes", "1",
+        "--create-topics-supported", "True", "--describe-acls-supported", with_acls,
+        "--describe-configs-supported", "True", "--idempotent-producer-supported", "True",
+    ).stdout  # fmt: skip
+    assert "SUCCESS" in printed
 
 
 @pytest.fixture(scope="module")
