@@ -56,7 +56,7 @@ async def described(
     answer = await s.ask(
         describe.DescribeClientQuotasRequest(asked, strict), DescribeClientQuotasResponse, version
     )
-    assert (answer.error_code, answer.error_message) == (ErrorCode.NONE, None)
+    assert (answer.error_code, answer.error_message) == (ErrorCode.NONE, "")
     return [
         (
             {e.entity_type: e.entity_name for e in entry.entity},

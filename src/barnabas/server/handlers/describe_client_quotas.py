@@ -50,7 +50,7 @@ def handle(
         for entity, values in broker.image.client_quotas.entities.items()
         if _matches(entity, names, types, message.strict)
     ]
-    return DescribeClientQuotasResponse(error_message=None, entries=entries)
+    return DescribeClientQuotasResponse(error_message="", entries=entries)
 
 
 def _filter(components: list[ComponentData]) -> tuple[dict[str, str | None], set[str]]:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from barnabas.server.broker import Broker
     from barnabas.server.request import Request
 
+UNSET_MESSAGE = ""
+"""What Kafka leaves in the field when it sets no message: the default of the schema, not null."""
+
 
 def handle(
     broker: Broker, request: Request, message: DescribeConfigsRequest
@@ -53,7 +56,9 @@ def handle(
                 raise error
             entries = _entries(broker, resource)
         except KafkaError as refused:
-            results.append(DescribeConfigsResult(refused.code, refused.message, kind, name))
+            unset = refused.code is ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+            said = UNSET_MESSAGE if unset else refused.message
+            results.append(DescribeConfigsResult(refused.code, said, kind, name))
         else:
             texts = _texts(kind) if message.include_documentation else {}
             none = "" if kind == BROKER_LOGGER else None  # Kafka leaves that one at its default
@@ -61,7 +66,9 @@ def handle(
                 _result(entry, message.include_synonyms, texts.get(entry.name, none))
                 for entry in entries
             ]
-            results.append(DescribeConfigsResult(ErrorCode.NONE, None, kind, name, configs))
+            results.append(
+                DescribeConfigsResult(ErrorCode.NONE, UNSET_MESSAGE, kind, name, configs)
+            )
     return DescribeConfigsResponse(results=results)
 
 
