@@ -80,6 +80,25 @@ BUGS = (
         (FETCH + "test_a_parked_poll_is_woken_by_what_it_waits_for",),
     ),
     Bug(
+        "session waits for nobody",
+        "A lost connection takes away the waiter of the next poll of its session.",
+        "server/fetching.py",
+        "if self._session.waiter == self._wake:",
+        "if self._session.waiter is not None:",
+        (FETCH + "test_a_lost_connection_does_not_take_the_next_poll_of_its_session_with_it",),
+    ),
+    Bug(
+        "former failure remembered",
+        "A partition that was deleted while it was opened cannot be used when it comes again.",
+        "server/partitions.py",
+        "if key not in self._dropped:",
+        "if key is not self._dropped:",
+        (
+            "tests/unit/server/test_partitions.py::"
+            "test_a_failure_to_open_what_was_dropped_meanwhile_is_not_remembered",
+        ),
+    ),
+    Bug(
         "session keeps its epoch",
         "A fetch session takes the same request twice.",
         "server/fetch_sessions.py",

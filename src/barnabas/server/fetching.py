@@ -204,7 +204,8 @@ class FetchOperation:
     def cancel(self) -> None:
         """Stop waiting: answered, or the client is gone."""
         self._finished = True
-        self._session.waiter = None
+        if self._session.waiter == self._wake:  # else the client has another fetch parked by now
+            self._session.waiter = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

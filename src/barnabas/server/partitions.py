@@ -246,6 +246,8 @@ class Partitions:
         self._hosted: dict[tuple[str, int], HostedPartition] = {}
         self._opening: dict[tuple[str, int], asyncio.Future[None]] = {}
         self._broken: dict[tuple[str, int], ErrorCode] = {}
+        #: Dropped while they were being opened: how that ends says nothing of what comes after.
+        self._dropped: set[tuple[str, int]] = set()
 
     def __iter__(self) -> Iterator[HostedPartition]:
         return iter(list(self._hosted.values()))
@@ -277,19 +279,24 @@ class Partitions:
             hosted = await self._load(topic, index)
         except KafkaError as error:
             # Not tried again with every request: until a restart, or until it is created anew.
-            self._broken[key] = error.code
+            if key not in self._dropped:
+                self._broken[key] = error.code
             return error.code
         else:
             self._hosted[key] = hosted
             return hosted
         finally:
             del self._opening[key]
+            self._dropped.discard(key)
             opening.set_result(None)
 
     def drop(self, topic: str, index: int, error: ErrorCode) -> None:
         """Stop serving a partition; `error` is what its waiting clients get."""
-        self._broken.pop((topic, index), None)
-        hosted = self._hosted.pop((topic, index), None)
+        key = (topic, index)
+        self._broken.pop(key, None)
+        if key in self._opening:
+            self._dropped.add(key)
+        hosted = self._hosted.pop(key, None)
         if hosted is not None:
             hosted.stop(error)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from barnabas.client.errors import ClientError
 from barnabas.records.batch import read_header
 from barnabas.records.control import EndMarker, build_marker
 from barnabas.wire.errors import ErrorCode
@@ -99,6 +100,36 @@ def test_a_parked_poll_is_woken_by_what_it_waits_for(sessions: bool) -> None:
         assert s.now - begun < 1000
         assert [r.value for r in records(found.responses[0].partitions[0].records)] == [b"a"]
         reader.hang_up()
+
+    calm(scenario)
+
+
+def test_a_lost_connection_does_not_take_the_next_poll_of_its_session_with_it() -> None:
+    async def scenario(s: Session) -> None:
+        await s.create("t")
+        lost, again = Session(s.world, s.node), Session(s.world, s.node)
+        lost.ids = again.ids = s.ids
+        begun = await full(lost, session_epoch=0, topics=[wanted(s, "t", 0)])
+        polls = []
+        for client, epoch in ((lost, 1), (again, 2)):
+            poll = full(
+                client,
+                session_id=begun.session_id,
+                session_epoch=epoch,
+                max_wait_ms=20_000,
+                min_bytes=1,
+            )
+            polls.append(asyncio.ensure_future(poll))
+            await s.sleep(100)
+        lost.hang_up()
+        with pytest.raises(ClientError):
+            await polls[0]
+        await s.sleep(100)
+        now = s.now
+        await s.produce("t", s.batch(b"a"))
+        assert (await polls[1]).responses[0].partitions[0].records
+        assert s.now - now < 1000
+        again.hang_up()
 
     calm(scenario)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from barnabas.config.log_config import LogConfig
+from barnabas.log.errors import StorageError
 from barnabas.log.log import Log
 from barnabas.partition.replica import Replica
-from barnabas.server.partitions import HostedPartition
+from barnabas.server.partitions import HostedPartition, Partitions
 from barnabas.server.topic_counters import TopicCounters
 from barnabas.testing.sim import SimDisk
-from barnabas.wire.errors import ErrorCode
+from barnabas.wire.errors import ErrorCode, KafkaError
 from tests.unit.log.world import TOPIC_ID, World, append
 
 
@@ -92,3 +95,31 @@ def test_all_who_wait_learn_that_a_partition_is_gone() -> None:
     hosted.stop(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
     assert [each.heard for each in waiting] == [[ErrorCode.UNKNOWN_TOPIC_OR_PARTITION]] * 2
     assert not hosted.waiting
+
+
+def test_a_failure_to_open_what_was_dropped_meanwhile_is_not_remembered() -> None:
+    """The topic was deleted, and may be there anew before the former opening ends."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loading: list[asyncio.Future[HostedPartition]] = []
+
+        async def load(topic: str, index: int) -> HostedPartition:
+            del topic, index
+            loading.append(loop.create_future())
+            return await loading[-1]
+
+        partitions = Partitions(lambda *_: ErrorCode.NONE, load)
+        first = loop.create_task(partitions.open("t", 0))
+        await asyncio.sleep(0)
+        partitions.drop("t", 0, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        loading[0].set_exception(KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION))
+        assert await first == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        assert partitions.get("t", 0) is None, "to be opened"
+        second = loop.create_task(partitions.open("t", 0))
+        await asyncio.sleep(0)
+        loading[1].set_exception(StorageError())
+        assert await second == ErrorCode.KAFKA_STORAGE_ERROR
+        assert partitions.get("t", 0) == ErrorCode.KAFKA_STORAGE_ERROR, "for good"
+
+    asyncio.run(main())
