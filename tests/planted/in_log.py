@@ -232,6 +232,14 @@ BUGS = (
         (KEEP + "test_retention_stops_at_the_high_watermark",),
     ),
     Bug(
+        "retention fills the stack",
+        "A retention run goes on from within, so that thousands of new partitions end it.",
+        "log/maintenance.py",
+        "manager.clock.call_later(0, lambda: self._retain(left))",
+        "self._retain(left)",
+        (KEEP + "test_retention_run_over_many_that_are_opened_at_once",),
+    ),
+    Bug(
         "retention by size one too many",
         "A segment is deleted though the log without it is smaller than retention.bytes.",
         "log/retention.py",

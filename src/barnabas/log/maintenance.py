@@ -201,7 +201,8 @@ class LogMaintenance:
             def opened(log: Log | None, _: Exception | None) -> None:
                 if log is not None:
                     self.retain(log)
-                self._retain(left)
+                # Not from here: it may be called at once, and thousands of frames deep.
+                manager.clock.call_later(0, lambda: self._retain(left))
 
             manager.open(topic, number, manager.config_for(topic), opened)
             return
@@ -212,7 +213,12 @@ class LogMaintenance:
         if left and not self._stopping:
             topic, number = left.pop()
             config = self._manager.config_for(topic)
-            self._manager.open(topic, number, config, lambda *_: self._recover_next(left))
+
+            def go_on(*_: object) -> None:
+                # Not from here: `open` may fail at once, for all that are left.
+                self._manager.clock.call_later(0, lambda: self._recover_next(left))
+
+            self._manager.open(topic, number, config, go_on)
 
     def _settle(self, logs: list[Log], *, closing: bool, done: Callable[[set[str]], None]) -> None:
         """Flush `logs`, then do what `Settling` says; `done` with the paths of failed ones."""

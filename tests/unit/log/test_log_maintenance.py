@@ -6,6 +6,8 @@ import errno
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import pytest
+
 from barnabas.config.log_config import LogConfig
 from barnabas.log.log import Log
 from barnabas.log.retention import raise_log_start
@@ -13,7 +15,7 @@ from barnabas.testing.sim import CrashLimits, DiskFault, SimDisk, enumerate_cras
 from barnabas.testing.sim.history import History
 from tests.unit.log.filled import NOW, PATH, SIZE, ignore, world
 from tests.unit.log.rebuild_oracle import dump, read_bytes
-from tests.unit.log.world import World, append, read_all
+from tests.unit.log.world import TOPIC_ID, World, append, read_all
 
 
 def retain(w: World, log: Log) -> None:
@@ -100,6 +102,35 @@ def test_retention_run_opens_logs_that_nobody_used() -> None:
     assert again.manager.logs == {}
     again.advance(1)
     assert again.manager.logs["t", 0].bases == [2, 4]
+
+
+def test_retention_run_over_many_that_are_opened_at_once() -> None:
+    """New partitions need no look at the disk; one after the other they must not fill the stack."""
+    w, _ = world(0)
+    w.manager.prepare([(("many", at), TOPIC_ID, None) for at in range(400)])
+    w.settle()
+    try:
+        w.maintenance.retain_all()
+        w.advance(1000)
+    except RecursionError:
+        pytest.fail("it does")
+    assert len(w.manager.logs) == 401
+
+
+def test_recovery_of_many_whose_directory_fails() -> None:
+    w, _ = world(0)
+    w.manager.prepare([(("many", at), TOPIC_ID, None) for at in range(400)])
+    w.settle()
+    assert isinstance(w.disk, SimDisk)
+    w.disk.kill()
+    again = World(w.disk)
+    again.maintenance.start()
+    again.manager.failed(again.directory, OSError(errno.EIO, "gone"))
+    try:
+        again.advance(1000)
+    except RecursionError:
+        pytest.fail("each within the one before")
+    assert again.manager.logs == {}
 
 
 def test_reader_of_a_deleted_segment_gets_to_its_end() -> None:
