@@ -20,6 +20,7 @@ from barnabas.wire import uuids
 from barnabas.wire.message import Message
 
 BOOTSTRAP_CHECKPOINT = "bootstrap.checkpoint"
+METADATA_DIRECTORY = "__cluster_metadata-0"
 
 
 def previous_epoch(logs: Sequence[LogDirectory]) -> int:
@@ -69,7 +70,7 @@ def open_directories(
         _need_live(logs)
         directories.cluster_id = _format(config, directories, clock, random, cluster_id)
         _need_live(logs)
-        metadata_path = f"{metadata.path}/__cluster_metadata-0"
+        metadata_path = f"{metadata.path}/{METADATA_DIRECTORY}"
         if not disk.exists(metadata_path):
             disk.make_dirs(metadata_path)
             disk.sync_dir(metadata.path)
@@ -98,6 +99,12 @@ def format_directory(
         encode_bootstrap(records, clock.wall_ms()),
     )
     directory.write_meta(meta)
+
+
+def metadata_log_files(directory: LogDirectory) -> list[str]:
+    """Names of the files of the metadata log, if there is one. Blocks. Raises `OSError`."""
+    path = f"{directory.path}/{METADATA_DIRECTORY}"
+    return directory.disk.list_dir(path) if directory.disk.exists(path) else []
 
 
 def bootstrap_of(directory: LogDirectory) -> list[Message]:
@@ -135,6 +142,11 @@ def _format(
         raise BadDirectory(
             f"{metadata.path} is empty and should hold the metadata log: other log directories "
             f"belong to cluster {metas[0].cluster_id} already. Is its disk mounted?"
+        )
+    if metadata.meta is None and metadata_log_files(metadata):
+        raise BadDirectory(
+            f"{metadata.path} has a metadata log and no meta.properties: it is not empty, and not "
+            "formatted. Where formatting was interrupted, do it again with `barnabas format`."
         )
     cluster_id = clusters.pop() if clusters else wanted or uuids.to_text(new_id(random.bytes))
     for directory in usable:

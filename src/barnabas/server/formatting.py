@@ -7,13 +7,19 @@ from typing import NamedTuple
 
 from barnabas.config.broker import BrokerConfig
 from barnabas.log.directory import BadDirectory, LogDirectory, MetaProperties
+from barnabas.log.names import LOG
 from barnabas.metadata.bootstrap import bootstrap_records
 from barnabas.metadata.features import KRAFT_VERSION, METADATA_VERSION, supported_features
 from barnabas.metadata.snapshot import write_snapshot
 from barnabas.ports import Clock, Disk, Random
 from barnabas.records.control import ControlType
 from barnabas.replication.metadata_files import BOOTSTRAP_SNAPSHOT, write_snapshot_file
-from barnabas.server.directories import format_directory, new_id
+from barnabas.server.directories import (
+    METADATA_DIRECTORY,
+    format_directory,
+    metadata_log_files,
+    new_id,
+)
 from barnabas.wire import uuids
 from barnabas.wire.message import Message
 from barnabas.wire.messages.kraft_version_record import KRaftVersionRecord
@@ -23,8 +29,6 @@ from barnabas.wire.messages.voters_record import (
     Voter,
     VotersRecord,
 )
-
-METADATA_DIRECTORY = "__cluster_metadata-0"
 
 
 class Plan(NamedTuple):
@@ -141,6 +145,9 @@ def _look(
 ) -> None:
     meta = directory.meta
     if meta is None:
+        # A snapshot alone is what an interrupted formatting leaves.
+        if any(name.endswith(LOG) for name in metadata_log_files(directory)):
+            raise BadDirectory(f"{directory.path} has lost its meta.properties; it holds metadata.")
         return
     if (meta.cluster_id, meta.node_id) != (cluster_id, config.node_id):
         raise BadDirectory(

@@ -14,7 +14,7 @@ from barnabas.metadata.image import MetadataImage
 from barnabas.metadata.releases import formatted_levels, release_level
 from barnabas.metadata.snapshot import read_snapshot
 from barnabas.ports import Disk
-from barnabas.server.directories import BOOTSTRAP_CHECKPOINT
+from barnabas.server.directories import BOOTSTRAP_CHECKPOINT, open_directories
 from barnabas.server.formatting import (
     Formatted,
     Plan,
@@ -154,6 +154,33 @@ def test_a_directory_in_use_is_refused(host: SimHost) -> None:
     formatted(host, configured(), Plan(CLUSTER, STATIC, None))
 
 
+def test_a_formatting_that_was_interrupted_is_done_again(host: SimHost) -> None:
+    """meta.properties is the last file to be written; without it nothing starts on the rest."""
+    config = configured()
+    disk, ports = host.ports.disk, host.ports
+    formatted(host, config, Plan(CLUSTER, DYNAMIC, standalone(config, ports.random)))
+    disk.unlink(f"{DATA}/meta.properties")
+    with pytest.raises(BadDirectory, match="barnabas format"):
+        open_directories(config, disk, ports.clock, ports.random)
+    voters = standalone(config, ports.random)
+    formatted(host, config, Plan(CLUSTER, DYNAMIC, voters))
+    opened = open_directories(config, disk, ports.clock, ports.random)
+    assert opened.metadata.meta is not None
+    assert opened.metadata.meta.directory_id == voters.voters[0].voter_directory_id
+    opened.unlock()
+
+
+def test_a_metadata_log_is_never_formatted_away(host: SimHost) -> None:
+    config = configured()
+    disk = host.ports.disk
+    disk.make_dirs(f"{DATA}/__cluster_metadata-0")
+    disk.open(f"{DATA}/__cluster_metadata-0/00000000000000000000.log", create=True).close()
+    with pytest.raises(BadDirectory, match=r"lost its meta\.properties"):
+        formatted(host, config, Plan(CLUSTER, STATIC, None))
+    with pytest.raises(BadDirectory, match=r"no meta\.properties"):
+        open_directories(config, disk, host.ports.clock, host.ports.random)
+
+
 def test_voters_as_text() -> None:
     voters = parse_voters(f"1@h:9:{uuids.to_text(DIRECTORY)}", "C")
     (voter,) = voters.voters
@@ -258,3 +285,32 @@ def test_a_node_starts_on_a_dynamic_quorum_of_itself() -> None:
         assert await node.stop()
 
     session.world.run(main())
+
+
+def test_two_directories_at_an_old_level_and_their_placements_once_it_is_raised() -> None:
+    world = SimWorld(1)
+    node = NodeHost(world, {"log.dirs": "/a,/b"})
+    levels = formatted_levels(release_level("3.6"), {}, dynamic=False)
+    formatted(node.host, node.config(), Plan(CLUSTER, levels, None))
+    session = Session(world, node)
+
+    async def main() -> None:
+        assert await node.start()
+        await session.create("t", 4)
+        for index in range(4):
+            await session.produce("t", session.batch(b"%d" % index), index=index)
+        key = FeatureUpdateKey(METADATA_VERSION, 30)
+        answer = await session.ask(UpdateFeaturesRequest(1000, [key]), UpdateFeaturesResponse)
+        assert answer.error_code == 0, answer.error_message
+        await session.sleep(1000)
+        assert len(image(node).cluster.brokers[1].directories) == 2
+        await session.restart()
+        for index in range(4):
+            assert await session.values("t", index=index) == [b"%d" % index]
+        partitions = image(node).topics.by_name["t"].partitions.values()
+        known = set(image(node).cluster.brokers[1].directories)
+        assert {d for partition in partitions for d in partition.directories} <= known
+        session.hang_up()
+        assert await node.stop()
+
+    world.run(main())
