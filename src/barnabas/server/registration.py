@@ -151,8 +151,10 @@ class Registration:
 
     async def report_cordoned(self) -> None:
         """Tell the controller which directories get no new partitions, where that is news."""
-        cordoned = self._metadata.image.cluster.brokers[self._config.node_id].cordoned_directories
-        if sorted(self._cordoned()) != sorted(cordoned or ()):
+        broker = self._metadata.image.cluster.brokers.get(self._config.node_id)
+        if broker is None:  # unregistered in the meantime
+            return
+        if sorted(self._cordoned()) != sorted(broker.cordoned_directories or ()):
             with _unless_unregistered():
                 await self._heartbeat(want_fence=False)
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from barnabas.metadata.controller.configs import incremental_alter_configs
+from barnabas.metadata.controller.registration import unregister
 from barnabas.wire import uuids
 from barnabas.wire.errors import ErrorCode
 from barnabas.wire.messages.alter_partition_reassignments_request import (
@@ -277,5 +281,27 @@ def test_raising_kraft_version_names_the_voters() -> None:
         request.feature_updates[0].upgrade_type = 2
         refused = await s.ask(request, UpdateFeaturesResponse)
         assert refused.error_code == ErrorCode.INVALID_UPDATE_VERSION
+
+    calm(scenario)
+
+
+def test_directories_are_cordoned_by_a_node_that_is_unregistered_in_the_same_moment(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario(s: Session) -> None:
+        assert s.node.node is not None
+        directory = s.node.node.config.log_dirs[0]
+        change = AlterConfigsResource(4, "1", [AlterableConfig("cordoned.log.dirs", 0, directory)])
+        altered = IncrementalAlterConfigsRequest([change])
+        broker = s.node.node.broker
+        # Decided in one turn of the loop, so that both are committed by the same sync.
+        await asyncio.gather(
+            broker.submit(lambda i: incremental_alter_configs(i, broker.settings, altered)),
+            broker.submit(lambda i: unregister(i, broker.settings, 1)),
+        )
+        assert broker.config.get_list("cordoned.log.dirs") == (directory,)
+        assert not broker.image.cluster.brokers
+        await s.sleep(1000)
+        assert not [r for r in caplog.records if r.levelname == "ERROR"]
 
     calm(scenario)
