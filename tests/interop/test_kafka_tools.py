@@ -124,6 +124,48 @@ def test_config_command_on_subscriptions_and_groups(node: Node) -> None:
     tool("ConfigCommand", node, "--alter", *group, "--delete-config", setting.partition("=")[0])
 
 
+def test_config_command_on_users_clients_and_ips(node: Node) -> None:
+    def alter(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return tool("ConfigCommand", node, "--alter", *arguments, check=check)
+
+    def described(*arguments: str) -> list[str]:
+        return tool("ConfigCommand", node, "--describe", *arguments).stdout.splitlines()
+
+    alice = ("--entity-type", "users", "--entity-name", "alice")
+    app = ("--entity-type", "clients", "--entity-name", "app")
+    others = ("--entity-type", "clients", "--entity-default")
+    alter(*alice, "--add-config", "producer_byte_rate=1024,request_percentage=12.5")
+    alter(*alice, *app, "--add-config", "consumer_byte_rate=2048")
+    alter(*others, "--add-config", "controller_mutation_rate=5")
+    assert described(*alice)[0] in (
+        "Quota configs for user-principal 'alice' are "
+        "producer_byte_rate=1024.0, request_percentage=12.5",
+        "Quota configs for user-principal 'alice' are "
+        "request_percentage=12.5, producer_byte_rate=1024.0",
+    )
+    assert described(*alice, *app) == [
+        "Quota configs for user-principal 'alice', client-id 'app' are consumer_byte_rate=2048.0"
+    ]
+    clients = ["Quota configs for the default client-id are controller_mutation_rate=5.0"]
+    assert described("--entity-type", "clients") == clients
+    alter(*alice, "--delete-config", "producer_byte_rate,request_percentage")
+    alter(*alice, *app, "--delete-config", "consumer_byte_rate")
+    alter(*others, "--delete-config", "controller_mutation_rate")
+    assert not any("Quota configs" in line for line in described(*alice))
+    alter("--ip", "10.1.2.3", "--add-config", "connection_creation_rate=200")
+    alter("--ip-defaults", "--add-config", "connection_creation_rate=1000000")
+    assert sorted(described("--entity-type", "ips")) == [
+        "Quota configs for ip '10.1.2.3' are connection_creation_rate=200.0",
+        "Quota configs for the default ip are connection_creation_rate=1000000.0",
+    ]
+    alter("--ip", "10.1.2.3", "--delete-config", "connection_creation_rate")
+    alter("--ip-defaults", "--delete-config", "connection_creation_rate")
+    assert described("--entity-type", "ips") == []
+    refused = alter(*alice, "--add-config", "producer_byte_rate=0", check=False)
+    assert refused.returncode == 1
+    assert "InvalidRequestException" in refused.stdout + refused.stderr
+
+
 def test_api_versions_features_and_cluster_id(node: Node) -> None:
     printed = tool("BrokerApiVersionsCommand", node).stdout
     assert printed.startswith(f"{node.address} (id: ")

@@ -172,7 +172,7 @@ def test_scram_credentials_are_described_without_their_secrets() -> None:
         asked = None if users is None else [UserName(user) for user in users]
         request = DescribeUserScramCredentialsRequest(asked)
         answer = await s.ask(request, DescribeUserScramCredentialsResponse, 0, port=port)
-        assert (answer.error_code, answer.error_message) == (0, None)
+        assert (answer.error_code, answer.error_message) == (0, "")
         return [
             (r.user, r.error_code, [(c.mechanism, c.iterations) for c in r.credential_infos])
             for r in answer.results
