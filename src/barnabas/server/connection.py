@@ -208,6 +208,8 @@ class Connection:
         """Start a frame that has not arrived whole."""
         frame = StartedFrame(self, self._memory, rest, self._trusted, self._context.tick)
         self._frame = frame
+        if self._mute is not None:
+            frame.rest()
         if frame.starved or self._mute:
             self.update_reading()
 
@@ -392,6 +394,8 @@ class Connection:
         if self._mute is None:
             self._mute = Mute(self, self._context.clock)
             self._context.muted[self] = None
+            if self._frame is not None:
+                self._frame.rest()
         if ms is not None:
             self._mute.last(ms)
             self.update_reading()
@@ -401,6 +405,8 @@ class Connection:
         self._end_mute()
         now_ns = self._context.now_ns()
         self.backlog = deque((frame, now_ns) for frame, _ in self.backlog)
+        if self._frame is not None:
+            self._frame.go_on()
         self._drain_backlog()
         self.update_reading()
 

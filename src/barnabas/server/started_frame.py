@@ -92,6 +92,15 @@ class StartedFrame:
             self._grow()
         self._connection.update_reading()
 
+    def rest(self) -> None:
+        """Its connection is not read for a while: others may have the memory that it wants."""
+        self._memory.give_up(self)
+
+    def go_on(self) -> None:
+        """Its connection is read again: ask anew."""
+        if self.starved and self._memory.may_grow(self, self.wanted):
+            self.granted()
+
     def crawls(self, tick: int) -> bool:
         """Whether it came too slowly of late for others to wait for it."""
         ticks = tick - self._mark_tick

@@ -238,6 +238,18 @@ def test_a_new_quota_holds_at_once_and_so_does_none() -> None:
     calm(scenario)
 
 
+@pytest.mark.parametrize("kind", ["stop", "kill"])
+def test_quotas_hold_after_a_restart(kind: str) -> None:
+    async def scenario(s: Session) -> None:
+        await s.create("t")
+        await alter(s, {"client-id": "a"}, {"producer_byte_rate": 1000.0})
+        await s.restart(kind)
+        client = await Client.open(s, "a")
+        assert await client.produce("t", 20_000) > 9000
+
+    calm(scenario)
+
+
 @pytest.mark.effect_of("quota.window.num", "quota.window.size.seconds")
 def test_windows_are_as_configured() -> None:
     async def scenario(s: Session) -> None:

@@ -151,6 +151,52 @@ def test_frames_of_muted_connections_do_not_starve_others() -> None:
     assert all(each.hinders is None for each in greedy)
 
 
+@pytest.mark.parametrize("began", [False, True])
+def test_a_muted_connection_gives_its_turn_for_memory_to_others(began: bool) -> None:
+    server = Throttling()
+    server.memory.used = RECEIVE_BYTES  # somebody else's
+    size = 900_000
+    first, other = server.connection, server.connect()
+    data = frame(METADATA, 1, bytes(size))
+    if began:
+        server.feed(data[:300_000])
+        first.mute(1000)
+    else:
+        server.throttle[0] = 1000
+        server.feed(frame(METADATA, 0) + data[:200_000])
+    assert not server.reading()
+    # One frame at a time may pass the limit: it is not that of the muted connection.
+    transport = server.transport
+    server.connection, server.transport = other
+    next_one = frame(METADATA, 2, bytes(size))
+    server.feed(next_one[:200_000], 16_000)
+    assert server.reading()
+    server.feed(next_one[200_000:])
+    assert numbers(server)[-1] == 2
+    server.clock.advance(1000)
+    server.connection, server.transport = first, transport
+    assert server.reading()
+    server.feed(data[300_000 if began else 200_000 :])
+    assert numbers(server)[-1] == 1
+    assert server.memory.used == RECEIVE_BYTES
+
+
+def test_a_muted_connection_that_waits_for_memory_waits_again() -> None:
+    server = Throttling()
+    server.memory.used = RECEIVE_BYTES
+    first, second = server.connection, server.connect()
+    half = frame(METADATA, 1, bytes(900_000))[:300_000]
+    server.feed(half)
+    server.connection, server.transport = second
+    server.feed(half)
+    assert not server.reading()
+    server.connection.mute(1000)
+    first.connection_lost(None)
+    assert not server.reading()
+    server.clock.advance(1000)
+    assert server.reading()
+
+
 def test_the_time_of_requests_is_charged_while_there_is_a_quota_on_it() -> None:
     server = Throttling()
     server.takes_ms = dict.fromkeys(range(100), 150)
