@@ -41,7 +41,6 @@ def handle(
         known.setdefault(user, []).append(CredentialInfo(mechanism, credential.iterations))
     asked = Counter(user.name for user in message.users or ()) or Counter(known.keys())
     return DescribeUserScramCredentialsResponse(
-        error_message=None,
         results=[_result(user, count, known.get(user)) for user, count in asked.items()],
     )
 
@@ -57,4 +56,4 @@ def _result(
         return DescribeUserScramCredentialsResult(
             user, ErrorCode.RESOURCE_NOT_FOUND, f"The user {user} has no SCRAM credentials.", []
         )
-    return DescribeUserScramCredentialsResult(user, ErrorCode.NONE, None, infos)
+    return DescribeUserScramCredentialsResult(user, credential_infos=infos)
