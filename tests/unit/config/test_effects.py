@@ -15,7 +15,6 @@ from pathlib import Path
 
 from barnabas.config import definitions, own
 from barnabas.config.support import support_of, topic_support_of
-from tests.unit.config.unseen import UNSEEN
 
 TESTS = Path(__file__).resolve().parents[2]
 ELSEWHERE = ("interop", "soak")
@@ -76,15 +75,10 @@ def seen() -> dict[str, list[str]]:
 
 
 def test_every_config_that_works_has_a_test_that_sees_its_effect() -> None:
-    without = promised() - set(seen()) - UNSEEN
+    without = promised() - set(seen())
     assert sorted(without) == [], "say so with @pytest.mark.effect_of (CONTRIBUTING.md)"
 
 
 def test_a_test_sees_the_effect_of_something_that_works() -> None:
     claimed = {name: where for name, where in seen().items() if name not in promised()}
     assert claimed == {}, "no such config, or it is not said to work (config/support_table.py)"
-
-
-def test_the_list_of_what_lacks_a_test_only_shrinks() -> None:
-    assert sorted(UNSEEN & set(seen())) == [], "these have a test: take them out of unseen.py"
-    assert sorted(UNSEEN - promised()) == [], "these are not said to work: take them out"
