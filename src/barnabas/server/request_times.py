@@ -29,6 +29,8 @@ _MS: Final = 1_000_000
 #: Lines about slow requests in a number of sweeps of the node (10 s); what is more is only counted.
 SLOW_LINES: Final = 10
 SLOW_SWEEPS: Final = 40
+#: JoinGroup and SyncGroup wait for other members, as long as it takes.
+PATIENT: Final = frozenset({11, 14})
 
 
 class ApiTimes:
@@ -50,7 +52,7 @@ class RequestRecorder:
     """Notes the times of answered requests; tells of slow ones.
 
     `slow_ms` is `barnabas.slow.request.ms`: a request that took longer is worth a warning (-1: none
-    is). What a Fetch may wait for data does not count.
+    is). Waiting that its client asked for, or that other requests caused, does not count.
     """
 
     __slots__ = ("_details", "_lines", "_now", "_slow_ns", "_sweeps", "_unsaid", "apis")
@@ -101,12 +103,15 @@ class RequestRecorder:
                 times.queue.add(began - arrived)
             if held != answered:
                 times.held.add(held - answered)
-            if spent - request.patience_ns > slow:
+            # What it had to wait for others of its connection is theirs.
+            if sent - began - (held - answered) - request.patience_ns > slow:
                 self._tell_slow(request, sent)
             if self._details:
                 log.debug("request", extra=_details(request, sent))
 
     def _tell_slow(self, request: Request, sent_ns: int) -> None:
+        if request.api_key in PATIENT and request.left_ns - request.began_ns <= self._slow_ns:
+            return
         if self._lines:
             self._lines -= 1
             log.warning("slow request", extra=_details(request, sent_ns))

@@ -9,7 +9,7 @@ import pytest
 from barnabas.server.dispatch import Entry
 from barnabas.server.listener import ListenerContext
 from barnabas.server.request import Payload, Request
-from barnabas.server.request_times import SLOW_LINES, SLOW_SWEEPS, RequestRecorder
+from barnabas.server.request_times import PATIENT, SLOW_LINES, SLOW_SWEEPS, RequestRecorder
 from tests.unit.server.test_connection import METADATA, PRODUCE, Server, frame
 
 MS = 1_000_000
@@ -127,6 +127,34 @@ def test_what_a_fetch_may_wait_is_not_slow(caplog: pytest.LogCaptureFixture) -> 
     server.parked[0].respond(b"\0\0\0\1")
     server.settle()
     assert slow_lines(caplog) == []
+
+
+def test_what_others_made_it_wait_for_is_not_slow(caplog: pytest.LogCaptureFixture) -> None:
+    server = Timed(slow_ms=50)
+    server.answer_at_once = False
+    server.feed(frame(PRODUCE, 1) + frame(PRODUCE, 2) + frame(METADATA, 3))
+    first, second = server.parked
+    second.respond(b"\0\0\0\2")
+    server.clock.time_ns += 100 * MS
+    server.answer_at_once = True
+    first.respond(b"\0\0\0\1")
+    assert server.answers() == [1, 2, 3]
+    assert [r.__dict__["correlation_id"] for r in slow_lines(caplog)] == [1]
+
+
+@pytest.mark.parametrize("key", sorted(PATIENT))
+def test_who_waits_for_other_members_is_not_slow(
+    key: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Timed(slow_ms=50)
+    server.context.table[key, 2] = Entry(server.handle, False, server.recorder.of(key))
+    server.answer_at_once = False
+    server.feed(frame(key, 1, version=2))
+    server.clock.time_ns += 500 * MS
+    server.parked[0].respond(b"\0\0\0\1")
+    server.settle()
+    assert slow_lines(caplog) == []
+    assert server.phases(key)["remote"] == (1, 500)
 
 
 def test_slow_requests_do_not_flood_the_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -14,7 +14,7 @@ from barnabas.server.request_times import ApiTimes, RequestRecorder
 from barnabas.server.topic_counters import TopicCounters, TopicTable
 from barnabas.wire.apis import API
 
-PRODUCE, FETCH = 0, 1
+PRODUCE, FETCH, JOIN_GROUP = 0, 1, 11
 
 _TOPIC_FAMILIES: Final = (
     ("messagesin", "events_in", "Events produced."),
@@ -112,7 +112,7 @@ def connections(
             yield ""
     purgatory = "kafka_server_delayedoperationpurgatory_purgatorysize"
     yield head(purgatory, "gauge", "Requests that wait for their acknowledgement or for data.")
-    for key, label in ((PRODUCE, "Produce"), (FETCH, "Fetch")):
+    for key, label in ((PRODUCE, "Produce"), (FETCH, "Fetch"), (JOIN_GROUP, "Rebalance")):
         yield f'{purgatory}{{delayedOperation="{label}"}} {waiting[key]}\n'
     socket_server = "kafka_network_socketserver"
     yield gauge(
