@@ -35,7 +35,9 @@ class Recording:
         self.history: History = self.disk.start_history()
         self.world = World(self.disk, config, now=NOW)
         self.log: Log = self.world.open()
-        self.cleaner = LogCleaner(self.world.manager, CleanerSettings)
+        self.cleaner = LogCleaner(
+            self.world.manager, CleanerSettings, open_partition=self.world.open_partition
+        )
         self.keys = 3 if "compact" in config.cleanup_policy else 0
         self.sent: list[bytes] = []
         self.before_cut: list[bytes] = []

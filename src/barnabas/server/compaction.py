@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from barnabas.config.broker import BrokerConfig
 from barnabas.log.checkpoints import TopicPartition
@@ -15,15 +15,27 @@ from barnabas.metadata.image.configs import BROKER
 if TYPE_CHECKING:
     from barnabas.metadata.delta import MetadataDelta
     from barnabas.metadata.image import MetadataImage
+    from barnabas.server.partitions import Partitions
 
 log = logging.getLogger("barnabas.server")
 
 
-def make_cleaner(manager: LogManager, config: Callable[[], BrokerConfig]) -> LogCleaner:
+def make_cleaner(
+    manager: LogManager,
+    config: Callable[[], BrokerConfig],
+    partitions: Partitions,
+    spawn: Callable[[Coroutine[Any, Any, None]], None],
+) -> LogCleaner:
     """A cleaner that asks for the configs of now whenever it looks."""
+
+    async def opened(topic: str, index: int, then: Callable[[], None]) -> None:
+        await partitions.open(topic, index)
+        then()
+
     return LogCleaner(
         manager,
         lambda: cleaner_settings(config()),
+        open_partition=lambda topic, index, then: spawn(opened(topic, index, then)),
         on_cleaned=_cleaned,
         on_uncleanable=_uncleanable,
     )

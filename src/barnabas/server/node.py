@@ -234,7 +234,9 @@ class Node:
         self._space = DiskSpace(self._opened.all, self._ports.clock, self._ports.executor)
         self._space.start()
         if self.config.get_bool("log.cleaner.enable"):
-            self._cleaner = make_cleaner(manager, lambda: self._hosting.config)
+            self._cleaner = make_cleaner(
+                manager, lambda: self._hosting.config, self._hosting.partitions, self.broker.spawn
+            )
             metadata.subscribe(partial(follow_configs, self._cleaner))
             self._cleaner.start()
         self._sweep()

@@ -31,6 +31,10 @@ COMPACT = LogConfig(
 Pair = tuple[bytes | None, bytes | None]
 
 
+def _nothing() -> None:
+    return
+
+
 class Compacted:
     """One run of a log with a cleaner; another one after a crash or a stop."""
 
@@ -45,16 +49,23 @@ class Compacted:
         self.config = config or replace(COMPACT)
         self.disk = disk or SimDisk(Random(3))
         self.world = World(self.disk, self.config, now=now)
-        self.log: Log = self.world.open()
+        self.log: Log = self.open("t")
         self.reports: list[Report] = []
         self.broken: list[tuple[TopicPartition, BaseException]] = []
         self.cleaner = LogCleaner(
             self.world.manager,
             lambda: settings or CleanerSettings(),
+            open_partition=self.world.open_partition,
             on_cleaned=self.reports.append,
             on_uncleanable=lambda key, error: self.broken.append((key, error)),
         )
         self.sequences: dict[int, int] = {}
+
+    def open(self, topic: str) -> Log:
+        """A log that somebody serves."""
+        log = self.world.open(topic)
+        log.on_progress = _nothing
+        return log
 
     def append(self, *pairs: Pair, **options: Any) -> int:
         """A batch of keys and values at the end; its base offset."""

@@ -268,7 +268,7 @@ def test_a_worker_that_is_lost_is_tried_again_a_few_times() -> None:
 def test_the_filthiest_first_and_two_at_once_with_two_threads() -> None:
     for threads in (1, 2):
         run = Compacted(settings=CleanerSettings(threads=threads))
-        logs: list[Log] = [run.log, run.world.open("u"), run.world.open("v")]
+        logs: list[Log] = [run.log, run.open("u"), run.open("v")]
         for log, rounds in zip(logs, (12, 12, 12), strict=True):
             run.log = log
             filled(run, rounds)

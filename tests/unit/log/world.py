@@ -204,6 +204,10 @@ class World:
         assert log is not None
         return log
 
+    def open_partition(self, topic: str, partition: int, then: Callable[[], None]) -> None:
+        """Open a log that is there, later."""
+        self.manager.open(topic, partition, self.config, lambda *_: self.soon.append(then))
+
     def stop(self) -> None:
         """The clean stop."""
         done: list[bool] = []

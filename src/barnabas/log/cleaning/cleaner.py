@@ -66,7 +66,8 @@ class _Run:
 class LogCleaner:
     """Looks for dirty logs every `backoff_ms`, cleans the filthiest, then looks again at once.
 
-    `settings` is asked each time. `on_cleaned` hears of each cleaning, `on_uncleanable` of a log
+    `settings` is asked each time. `open_partition(topic, number, then)` opens one that nobody has
+    used yet: whoever serves it knows what is committed, the log alone does not. `on_cleaned` hears of each cleaning, `on_uncleanable` of a log
     that will not be looked at again before a restart, and why.
     """
 
@@ -75,11 +76,13 @@ class LogCleaner:
         manager: LogManager,
         settings: Callable[[], CleanerSettings],
         *,
+        open_partition: Callable[[str, int, Callable[[], None]], None],
         on_cleaned: Callable[[Report], None] = lambda _: None,
         on_uncleanable: Callable[[TopicPartition, BaseException], None] = lambda *_: None,
     ) -> None:
         self._manager = manager
         self._settings = settings
+        self._open_partition = open_partition
         self._on_cleaned = on_cleaned
         self._on_uncleanable = on_uncleanable
         self.uncleanable: set[TopicPartition] = set()
@@ -152,16 +155,17 @@ class LogCleaner:
             config = manager.config_for(topic) if log is None else log.config
             if "compact" not in config.cleanup_policy:
                 continue
-            if log is not None:
+            if log is not None and log.on_progress is not None:
                 self._judge(log, found)
                 continue
 
-            def opened(log: Log | None, _: Exception | None) -> None:
+            def opened(key: TopicPartition = (topic, number)) -> None:
+                log = manager.logs.get(key)
                 if log is not None:
                     self._judge(log, found)
                 self._survey(left, found)
 
-            manager.open(topic, number, config, opened)
+            self._open_partition(topic, number, opened)
             return
         manager.clock.call_later(1, lambda: self._survey(left, found))
 
