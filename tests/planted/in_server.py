@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.planted.bug import Bug
 
+MEMORY = "tests/unit/server/test_memory_budget.py::"
 CONNECTION = "tests/unit/server/test_connection.py::"
 SESSIONS = "tests/unit/server/test_fetch_sessions.py::"
 FETCH = "tests/unit/server/test_node_fetch.py::"
@@ -118,9 +119,28 @@ BUGS = (
         "produce overtakes produce",
         "A batch whose records are checked off the loop is overtaken by the next one.",
         "server/connection.py",
-        "if request.api_key != PRODUCE or request.exclusive:",
-        "if request.api_key != PRODUCE:",
+        "self._pending_other |= request.exclusive",
+        "pass",
         (CONNECTION + "test_an_exclusive_produce_is_not_overtaken",),
+    ),
+    Bug(
+        "whole frames cost nothing",
+        "Produce requests that wait for a slow disk may fill the memory, one for each connection.",
+        "server/memory_budget.py",
+        "if self.parked > PARKED_BYTES:",
+        "if self.parked > PARKED_BYTES * PARKED_BYTES:",
+        (
+            MEMORY
+            + "test_whole_frames_that_wait_for_their_answer_are_bounded_for_all_clients_together",
+        ),
+    ),
+    Bug(
+        "a poll keeps its request",
+        "A long poll holds the bytes of its request for as long as its client likes.",
+        "server/connection.py",
+        "request.forget_frame()",
+        "pass",
+        (MEMORY + "test_a_request_that_waits_does_not_keep_its_bytes",),
     ),
     Bug(
         "acks=0 answered",

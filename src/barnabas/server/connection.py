@@ -222,7 +222,8 @@ class Connection:
     def _release_frames(self) -> None:
         self._frame_done()
         self._memory.used -= self._backlog_bytes
-        self._backlog_bytes = 0
+        self._memory.unpark(self._pending_bytes)
+        self._backlog_bytes = self._pending_bytes = 0
         self.backlog.clear()
 
     def _continue(self, frame: StartedFrame, nbytes: int) -> None:
@@ -314,9 +315,13 @@ class Connection:
         """Keep the request's place in the order of answers."""
         if not self._closed or self._left:
             self.pending.append(request)
-            self._pending_bytes += len(request.frame)
-            if request.api_key != PRODUCE or request.exclusive:
+            if request.api_key != PRODUCE:
                 self._pending_other = True
+                request.forget_frame()
+                return
+            self._pending_bytes += request.size
+            self._memory.park(request.size)
+            self._pending_other |= request.exclusive
 
     def settled(self, request: Request) -> None:
         """An answer of a parked request is there: send what is next in order."""
@@ -326,14 +331,19 @@ class Connection:
         request.answered_ns = now_ns = self._context.now_ns()
         if not pending[0].settled:
             return
+        answered = 0
         while pending and pending[0].settled:
             done = pending.popleft()
-            self._pending_bytes -= len(done.frame)
+            if done.api_key == PRODUCE:
+                answered += done.size
             if done.payload is not None and not self._closed:
                 self.outbox.add(done.payload)
             if done.api_key >= 0:
                 done.taken_ns = now_ns
                 self.outbox.done.append(done)
+        if answered:
+            self._pending_bytes -= answered
+            self._memory.unpark(answered)
         if not pending:
             self._pending_other = False
         self.active_tick = self._context.tick

@@ -149,6 +149,7 @@ class FetchSessionCache:
         self._slots = slots
         self._random_below = random_below
         self._sessions: dict[int, FetchSession] = {}  # least recently used first
+        self._passing = 0
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -160,6 +161,17 @@ class FetchSessionCache:
     def partitions(self) -> int:
         """How many partitions all sessions remember together."""
         return sum(len(session.partitions) for session in self._sessions.values())
+
+    def park(self, session: FetchSession) -> bool:
+        """A fetch waits without a session that outlives it; whether there is room for that."""
+        if self._passing + len(session.partitions) > SESSION_PARTITIONS:
+            return False
+        self._passing += len(session.partitions)
+        return True
+
+    def unpark(self, session: FetchSession) -> None:
+        """It waits no longer."""
+        self._passing -= len(session.partitions)
 
     def create(self, size: int, uses_ids: bool, now_ms: int) -> FetchSession | None:
         """A new session for `size` partitions, or `None` when the cache has no room for it."""

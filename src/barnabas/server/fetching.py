@@ -52,6 +52,7 @@ class FetchOperation:
         "_broker",
         "_finished",
         "_min_bytes",
+        "_passes",
         "_reading",
         "_replica_id",
         "_request",
@@ -94,6 +95,8 @@ class FetchOperation:
         self._scheduled = False
         self._reading = False
         self._finished = False
+        #: Counts among the parked fetches without a session.
+        self._passes = False
 
     # -- the way of a fetch ----------------------------------------------------------------------
 
@@ -110,6 +113,8 @@ class FetchOperation:
             self._broker.spawn(self._open(look.closed, max_wait_ms), self._request)
         elif look.cold:
             self._go_cold(look)
+        elif not self._may_park():
+            return self._finish(look.results)
         else:
             self._request.patience_ns = max_wait_ms * 1_000_000
             meter = self._request.connection.outbox.meter
@@ -117,6 +122,13 @@ class FetchOperation:
             self._timer = self._broker.clock.call_later(max_wait_ms, over)
             self._session.waiter = self._wake
         return None
+
+    def _may_park(self) -> bool:
+        """One without a session holds its partitions while it waits; beyond a bound none waits."""
+        if self._passes or self.session_id != NO_SESSION:
+            return True
+        self._passes = self._broker.sessions.park(self._session)
+        return self._passes
 
     async def _open(self, closed: list[FetchPartition], max_wait_ms: int) -> None:
         """Partitions that are used for the first time; then begin again."""
@@ -210,6 +222,9 @@ class FetchOperation:
             self._timer.cancel()
             self._timer = None
         self._request.connection.parked = None
+        if self._passes:
+            self._passes = False
+            self._broker.sessions.unpark(self._session)
 
     def hurry(self) -> None:
         """Answer with what is there."""

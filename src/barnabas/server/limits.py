@@ -27,6 +27,9 @@ BACKLOG_FRAMES: Final = 256
 PENDING_BYTES: Final = 32 * 1024 * 1024
 PENDING_REQUESTS: Final = 1024
 
+#: Those of all connections. Beyond it no frame grows until some are answered.
+PARKED_BYTES: Final = 128 * 1024 * 1024
+
 #: Period of the sweep over idle connections and over acknowledgements that ran out of time.
 SWEEP_INTERVAL_MS: Final = 250
 

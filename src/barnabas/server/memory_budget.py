@@ -9,6 +9,10 @@ memory without making progress is closed.
 What throttled clients (`mute.py`) have sent before they were throttled counts apart, so that nobody
 else waits for them, up to a limit of its own.
 
+Produce requests that are whole keep their frames until they are answered: while the disk does not
+keep up, or their records are checked off the loop. Beyond a limit of their own (`crowded`) no frame
+grows at all; that they end does not depend on any client.
+
 Answers: a client that does not read keeps its answer in memory. The more of that there is, the less
 the next Fetch is given.
 """
@@ -21,6 +25,7 @@ from barnabas.server.limits import (
     FETCH_LEAST_BYTES,
     FETCH_RESPONSE_BYTES,
     MUTED_BYTES,
+    PARKED_BYTES,
     UNSENT_BYTES,
 )
 
@@ -44,12 +49,15 @@ class MemoryBudget:
     """Counts the bytes of unfinished and waiting frames, and of answers that clients do not take."""
 
     __slots__ = (
+        "_muted",
         "_oldest_next",
         "_overdrawn",
         "_own_limit",
         "_waiting",
+        "crowded",
         "limit",
         "muted_too_much",
+        "parked",
         "unsent",
         "used",
     )
@@ -60,8 +68,12 @@ class MemoryBudget:
         self.muted_too_much = False
         #: Bytes of frames that are incomplete or wait for their turn.
         self.used = 0
+        #: Bytes of Produce requests that wait for their answer, and whether those are too many.
+        self.parked = 0
+        self.crowded = False
         #: Bytes of answers queued at clients that do not read.
         self.unsent = 0
+        self._muted = 0
         self._waiting: dict[Reader, None] = {}
         self._overdrawn: Reader | None = None
         self._oldest_next = True
@@ -85,7 +97,7 @@ class MemoryBudget:
         """Whether `reader` may allocate `more` bytes now; if not, it is told when it may."""
         if reader is self._overdrawn or self.used + more <= self.limit:
             return True
-        if self._overdrawn is None:
+        if self._overdrawn is None and not self.crowded:
             self._overdrawn = reader
             return True
         self._waiting[reader] = None
@@ -100,12 +112,29 @@ class MemoryBudget:
 
     def set_apart(self, muted: int) -> None:
         """So many bytes of frames are those of throttled connections."""
-        self.limit = self._own_limit + min(muted, MUTED_BYTES)
-        self._grant()
+        self._muted = min(muted, MUTED_BYTES)
+        if not self.crowded:
+            self.limit = self._own_limit + self._muted
+            self._grant()
         self.muted_too_much = muted > MUTED_BYTES and self.frames_wait
 
+    def park(self, size: int) -> None:
+        """A Produce waits, and its frame with it."""
+        self.parked += size
+        if self.parked > PARKED_BYTES:
+            self.crowded = True
+            self.limit = -1
+
+    def unpark(self, size: int) -> None:
+        """It is answered."""
+        self.parked -= size
+        if self.crowded and self.parked <= PARKED_BYTES:
+            self.crowded = False
+            self.limit = self._own_limit + self._muted
+            self._grant()
+
     def _grant(self) -> None:
-        while self._waiting:
+        while self._waiting and not self.crowded:
             reader = min(self._waiting, key=lambda each: each.lacking)
             if self.used + reader.wanted > self.limit:
                 if self._overdrawn is not None:

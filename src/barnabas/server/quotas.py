@@ -87,7 +87,7 @@ class Quotas:
         """
         connection, now_ms = request.connection, self._now_ns() // MS
         throttle_ms = self.clients.produce.add(
-            connection.principal.name, connection.client_id, len(request.frame) - 4, now_ms
+            connection.principal.name, connection.client_id, request.size - 4, now_ms
         )
         meter = connection.outbox.meter
         if meter is not None:

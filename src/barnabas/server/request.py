@@ -19,6 +19,7 @@ Payload = bytes | bytearray | list[Buffer]
 
 
 M = TypeVar("M", bound=Message)
+_GONE = bytearray()
 
 
 class Request:
@@ -44,6 +45,7 @@ class Request:
         "patience_ns",
         "payload",
         "settled",
+        "size",
         "taken_ns",
         "view",
     )
@@ -69,6 +71,8 @@ class Request:
         self.connection = connection
         self.frame = frame
         self.view = memoryview(frame)
+        #: Bytes of the frame, which may be gone (`forget_frame`).
+        self.size = len(frame)
         self.api_key = api_key
         self.api_version = api_version
         self.correlation_id = correlation_id
@@ -93,6 +97,11 @@ class Request:
     def decode(self, cls: type[M]) -> M:
         """The body as a message. Raises `ProtocolError`."""
         return codec.decode(cls, self.api_version, self.view, self.body, budget=REQUEST_ELEMENTS)
+
+    def forget_frame(self) -> None:
+        """It waits, and what it says is decoded: its bytes are of no use any more."""
+        self.frame = _GONE
+        self.view = memoryview(_GONE)
 
     def respond(self, payload: Payload) -> None:
         """Hand in the answer of a parked request; ignored once the connection is gone."""

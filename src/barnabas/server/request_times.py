@@ -141,7 +141,7 @@ def _details(request: Request, sent_ns: int) -> dict[str, object]:
         "client_id": connection.client_id,
         "listener": connection.listener_name,
         "correlation_id": request.correlation_id,
-        "bytes": len(request.frame),
+        "bytes": request.size,
         "total_ms": _ms(sent_ns - request.arrived_ns),
         "queue_ms": _ms(request.began_ns - request.arrived_ns),
         "local_ms": _ms(request.left_ns - request.began_ns),

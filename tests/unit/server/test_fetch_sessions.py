@@ -9,12 +9,14 @@ import pytest
 from barnabas.server.fetch_sessions import (
     MAX_EPOCH,
     MIN_EVICTION_MS,
+    NO_SESSION,
     FetchPartition,
     FetchSession,
     FetchSessionCache,
     PartitionKey,
     next_epoch,
 )
+from barnabas.server.limits import SESSION_PARTITIONS
 from barnabas.wire.errors import ErrorCode
 from barnabas.wire.uuids import ZERO
 
@@ -120,3 +122,15 @@ def test_a_full_cache_evicts_the_idle_then_the_small_and_old() -> None:
     late = 3 * MIN_EVICTION_MS
     assert sessions.create(1, True, late) is not None, "the least recently used was idle"
     assert list(first.partitions) == []
+
+
+def test_fetches_that_wait_without_a_session_are_bounded_by_their_partitions() -> None:
+    sessions = cache()
+    large, small = (FetchSession(NO_SESSION, True, 0) for _ in range(2))
+    fill(large, 1000)
+    fill(small, 1)
+    for _ in range(SESSION_PARTITIONS // 1000):
+        assert sessions.park(large)
+    assert not sessions.park(small)
+    sessions.unpark(large)
+    assert sessions.park(small)

@@ -10,13 +10,21 @@ from barnabas.server.limits import (
     FETCH_LEAST_BYTES,
     FETCH_RESPONSE_BYTES,
     FRAME_PATIENCE_TICKS,
+    PARKED_BYTES,
     RECEIVE_BYTES,
     SCRATCH_TIGHT_BYTES,
     UNSENT_BYTES,
     UNSENT_PATIENCE_TICKS,
 )
 from barnabas.server.memory_budget import MemoryBudget
-from tests.unit.server.test_connection import MAX_REQUEST, METADATA, FakeTransport, Server, frame
+from tests.unit.server.test_connection import (
+    MAX_REQUEST,
+    METADATA,
+    PRODUCE,
+    FakeTransport,
+    Server,
+    frame,
+)
 
 LARGE = 900_000
 NO_IDLE_LIMIT = -1
@@ -86,6 +94,68 @@ def test_those_who_wait_go_on_when_others_are_gone() -> None:
         connection.connection_lost(None)
     assert server.memory.used == 0
     assert not server.memory.frames_wait
+
+
+def parked_produces(server: Server, count: int) -> list[FakeTransport]:
+    """`count` further connections, each with a large Produce that is not answered for now."""
+    server.answer_at_once = False
+    mine = server.connection
+    transports = []
+    for number in range(count):
+        server.connection, transport = server.connect()
+        data = frame(PRODUCE, number, bytes(LARGE))
+        while data and transport.reading:
+            server.feed(data[:SCRATCH_TIGHT_BYTES])
+            data = data[SCRATCH_TIGHT_BYTES:]
+        transports.append(transport)
+    server.connection = mine
+    return transports
+
+
+def test_whole_frames_that_wait_for_their_answer_are_bounded_for_all_clients_together() -> None:
+    server = Server()
+    fit = PARKED_BYTES // LARGE
+    transports = parked_produces(server, fit + 50)
+    assert len(server.parked) == fit + 1
+    assert server.memory.used <= 50 * 3 * SCRATCH_TIGHT_BYTES
+    assert not any(t.reading for t in transports[fit + 1 :])
+    assert not any(t.closed for t in transports)
+
+
+def test_they_go_on_when_earlier_ones_are_answered_or_gone() -> None:
+    server = Server()
+    parked_produces(server, PARKED_BYTES // LARGE + 3)
+    waiting = [c for c in server.context.connections if c.held]
+    assert len(waiting) == 2
+    assert server.memory.limit < 0
+    server.parked[0].respond(b"")
+    assert not any(c._paused for c in waiting)
+    assert server.memory.limit == RECEIVE_BYTES
+    for connection in list(server.context.connections):
+        connection.connection_lost(None)
+    assert server.memory.parked == server.memory.used == 0
+
+
+def test_a_failed_connection_gives_back_what_its_requests_hold() -> None:
+    server = Server()
+    server.answer_at_once = False
+    server.feed(frame(PRODUCE, 1, bytes(500)) + frame(PRODUCE, 2, bytes(500)))
+    assert 1000 <= server.memory.parked <= 1100
+    server.connection.fail("a reason")
+    assert server.memory.parked == 0
+    server.parked[0].respond(b"")
+    server.connection.connection_lost(None)
+    assert server.memory.parked == 0
+
+
+def test_a_request_that_waits_does_not_keep_its_bytes() -> None:
+    server = Server()
+    server.answer_at_once = False
+    server.feed(frame(METADATA, 1, bytes(500)))
+    (request,) = server.parked
+    assert not request.frame
+    assert request.size > 500
+    assert server.memory.parked == 0
 
 
 def test_small_frames_pass_while_large_ones_wait() -> None:

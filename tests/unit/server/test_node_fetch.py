@@ -10,6 +10,7 @@ import pytest
 from barnabas.client.errors import ClientError
 from barnabas.records.batch import read_header
 from barnabas.records.control import EndMarker, build_marker
+from barnabas.server import fetch_sessions
 from barnabas.wire.errors import ErrorCode
 from barnabas.wire.messages.fetch_request import (
     FetchPartition,
@@ -100,6 +101,22 @@ def test_a_parked_poll_is_woken_by_what_it_waits_for(sessions: bool) -> None:
         assert s.now - begun < 1000
         assert [r.value for r in records(found.responses[0].partitions[0].records)] == [b"a"]
         reader.hang_up()
+
+    calm(scenario)
+
+
+def test_without_room_to_wait_a_fetch_is_answered_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch_sessions, "SESSION_PARTITIONS", 2)
+
+    async def scenario(s: Session) -> None:
+        await s.create("t", partitions=3)
+        waits = {"max_wait_ms": 700, "min_bytes": 1, "session_epoch": -1}
+        for indexes, waited in (((0, 1), True), ((0, 1, 2), False), ((1, 2), True)):
+            await full(s, session_epoch=-1, topics=[wanted(s, "t", *indexes)])  # opens them
+            begun = s.now
+            answer = await full(s, topics=[wanted(s, "t", *indexes)], **waits)
+            assert len(answer.responses[0].partitions) == len(indexes)
+            assert (s.now - begun >= 700) == waited
 
     calm(scenario)
 
