@@ -32,16 +32,25 @@ install_debian_packages() {
       "${wanted[@]}" </dev/null >"$cache/apt.log" 2>&1 || echo "apt-get failed: $(tail -n 1 "$cache/apt.log" 2>/dev/null)"
 }
 
+# Whether the file `stamp` is there and newer than the files after it.
+fresh() {
+  local stamp=$1 file
+  shift
+  for file; do [ "$stamp" -nt "$file" ] || return 1; done
+}
+
 fetch_jars() {
   [ "$kafka_home" = "$cache/kafka-4.3.1" ] || return 0
-  [ ! -e "$kafka_home/libs" ] || return 0
+  ! fresh "$kafka_home/.made" tests/interop/pom.xml || return 0
   have mvn || return 0
   echo "Fetching Apache Kafka's jars into $kafka_home/libs"
   rm -rf "$kafka_home/libs.part"
   if mvn --batch-mode --quiet --strict-checksums --file tests/interop/pom.xml \
     org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
     -DoutputDirectory="$kafka_home/libs.part" </dev/null; then
+    rm -rf "$kafka_home/libs"
     mv "$kafka_home/libs.part" "$kafka_home/libs"
+    touch "$kafka_home/.made"
   fi
 }
 
@@ -55,13 +64,6 @@ compile_java() {
   mkdir -p "$classes"
   javac -Werror -Xlint:all,-path,-classfile,-processing -d "$classes" -cp "$kafka_home/libs/*" tests/interop/java/*.java
   touch "$classes/.made"
-}
-
-# Whether the file `stamp` is there and newer than the files after it.
-fresh() {
-  local stamp=$1 file
-  shift
-  for file; do [ "$stamp" -nt "$file" ] || return 1; done
 }
 
 install_python_clients() {
