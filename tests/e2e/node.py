@@ -25,12 +25,20 @@ def start_arguments(data: Path, port: int = 0) -> list[str]:
 class Node:
     """`barnabas start` as a process of its own."""
 
-    def __init__(self, data: Path, *more: str, open_files: int = 0) -> None:
-        """`open_files`: how many the system lets it have, unless 0."""
+    def __init__(
+        self,
+        data: Path,
+        *more: str,
+        open_files: int = 0,
+        port: int = 0,
+        before: Sequence[str] = (),
+    ) -> None:
+        """`open_files`: how many the system lets it have, unless 0; `before`: the command that
+        runs it."""
         self.data = data
         self.log = data.parent / f"{data.name}.log"
         """Its events: what it writes to stderr."""
-        command = [*start_arguments(data), *more]
+        command = [*before, *start_arguments(data, port), *more]
         if open_files:
             command = ["/bin/sh", "-c", f'ulimit -n {open_files}; exec "$@"', "sh", *command]
         with self.log.open("ab") as log:

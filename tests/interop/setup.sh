@@ -19,6 +19,7 @@ as_root() {
 install_debian_packages() {
   local wanted=()
   have kcat || wanted+=(kcat)
+  have ip || wanted+=(iproute2)
   have strace || wanted+=(strace)
   have cc || wanted+=(gcc libc6-dev)
   [ -e /usr/include/librdkafka/rdkafka.h ] || wanted+=(librdkafka-dev)
@@ -106,7 +107,7 @@ install_python_clients
 build_go_clients
 install_node_clients
 
-for tool in kcat strace cc java javac go node npm; do have "$tool" || missing+=("$tool"); done
+for tool in kcat ip strace cc java javac go node npm; do have "$tool" || missing+=("$tool"); done
 [ -e /usr/include/librdkafka/rdkafka.h ] || missing+=("librdkafka's headers")
 [ -e "$kafka_home/libs" ] || missing+=("Apache Kafka's jars in $kafka_home/libs")
 [ -e "$cache/go-clients" ] || missing+=("the clients for Go")

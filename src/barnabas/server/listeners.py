@@ -40,6 +40,7 @@ class Listeners:
         """Open what the configuration says. Raises `OSError`."""
         for endpoint in self._broker.config.listeners:
             await self._open(endpoint)
+        self._tell_of_nat()
 
     def serve(self) -> None:
         """Read requests, from now on also of listeners that are opened later."""
@@ -77,6 +78,18 @@ class Listeners:
         self._closed = True
         for context in self.opened:
             context.close()
+
+    def _tell_of_nat(self) -> None:
+        """Nobody here can know an address that only the outside has: say how it is told."""
+        bound = {c.name: c.socket.address[1] for c in self.opened if c.socket is not None}
+        for told in self._broker.config.advertised_broker_listeners:
+            if told.everywhere and told.name in bound:
+                log.info(
+                    "listener %s: clients are told the address that they have reached; behind NAT "
+                    "or a mapped port, start with --advertise HOST:%d, as it is outside",
+                    told.name,
+                    told.port or bound[told.name],
+                )
 
     # -- changes ---------------------------------------------------------------------------------
 

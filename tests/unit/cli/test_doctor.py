@@ -208,7 +208,15 @@ def seen(**changes: object) -> running.Seen:
     directory = StoredIn(1, "/d", ErrorCode.NONE, 100, 50, False, ())
     entry = ConfigEntry("num.partitions", "1", ConfigSource.DEFAULT_CONFIG, False, False, None)
     made = running.Seen(
-        "id", 1, [NodeAddress(1, "b", 9092, None)], {}, [topic], [directory], {1: [entry]}, ()
+        "id",
+        1,
+        [NodeAddress(1, "b", 9092, None)],
+        {},
+        [topic],
+        [directory],
+        {1: [entry]},
+        (),
+        "nat:19092",
     )
     return made._replace(**changes)  # type: ignore[arg-type]
 
@@ -258,4 +266,5 @@ def test_a_cluster_that_is_not() -> None:
         (Level.WARNING, "configuration"),
     ]
     assert "set at run time" in texts(found)
+    assert "--advertise nat:19092, the" in "".join(each.fix for each in found)
     assert "could not be asked for configs" in texts(found)

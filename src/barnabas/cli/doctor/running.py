@@ -31,11 +31,14 @@ class Seen(NamedTuple):
     configs: dict[int, Sequence[ConfigEntry]]
     refused: Sequence[str]
     """What could not be asked."""
+    reached: str
+    """The address at which it answered."""
 
 
 async def look_at_cluster(cluster: Cluster) -> Seen:
     """Ask for everything. Raises `ClientError`."""
     admin = Admin(cluster)
+    seed = await cluster.any_connection()
     described = await admin.describe_cluster()
     refused: list[str] = []
     unreachable: dict[str, str] = {}
@@ -66,6 +69,7 @@ async def look_at_cluster(cluster: Cluster) -> Seen:
         directories,
         configs,
         refused,
+        format_address(seed.host, seed.port),
     )
 
 
@@ -85,7 +89,10 @@ def judge_cluster(seen: Seen) -> Iterator[Finding]:
                 "listeners",
                 f"Clients are told {address} for broker {broker.id}, which cannot be reached from "
                 f"here: {problem}.",
-                "Set advertised.listeners (--advertise) to what clients can resolve and reach.",
+                f"Start it with --advertise {seen.reached}, the address that did answer."
+                if count == 1
+                else f"Set advertised.listeners (--advertise) of broker {broker.id} to what clients "
+                "can resolve and reach.",
             )
     yield from _topics(seen.topics)
     for directory in seen.directories:
