@@ -368,7 +368,33 @@ def test_bit_rot_makes_a_log_uncleanable_and_changes_nothing() -> None:
     run.clean_once()
     assert [key for key, _ in run.broken] == [("t", 0)]
     assert run.cleaner.uncleanable == {("t", 0)}
+    assert run.cleaner.uncleanable_bytes() == {("t", 0): run.log.segments[0].size}
     assert read_all(run.log) == before
     assert not run.names(names.CLEANED, names.SWAP)
     run.clean_once()
     assert len(run.broken) == 1
+
+
+def test_what_it_knows_of_itself() -> None:
+    config = replace(COMPACT, max_compaction_lag_ms=1000, min_cleanable_dirty_ratio=0.6)
+    run = Compacted(config, settings=CleanerSettings(dedupe_buffer_bytes=1600))
+    stats = run.cleaner.stats
+    assert (stats.dirtiest, stats.recopied, stats.longest_ms, stats.fullest) == (0, 0, 0, 0)
+    for value in (b"1", b"2", b"3", b"4"):
+        run.append((b"a", value))
+    run.roll()
+    run.world.clock.now += 3000
+    run.clean_once()
+    assert (stats.dirtiest, stats.overdue_ms) == (1.0, 2000)
+    assert stats.recopied == 0.25
+    assert stats.fullest == 0.01
+    size = run.log.segments[0].size
+    run.append((b"b", b"1"))
+    run.roll()
+    looked = stats.looked_ms
+    run.world.clock.now += 500
+    run.clean_once()
+    assert run.cleaner.stats.looked_ms > looked
+    # Not enough of it is dirty, nor has it waited: what the last cleaning said stays.
+    assert 0 < stats.dirtiest == run.log.segments[1].size / (size + run.log.segments[1].size) < 0.6
+    assert (stats.overdue_ms, stats.recopied) == (2000, 0.25)

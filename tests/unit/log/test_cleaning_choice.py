@@ -44,7 +44,7 @@ def bounds(found: Candidate | None) -> tuple[int, int] | None:
 
 def test_everything_but_the_active_segment() -> None:
     found = judge(facts(100, 100, 100), NOW)
-    assert found == Candidate(0, 20, 1.0, False)
+    assert found == Candidate(0, 20, 1.0, 0, 200)
 
 
 def test_an_active_segment_alone_is_left() -> None:
@@ -73,7 +73,7 @@ def test_where_it_is_dirty(checkpoint: int | None, start: int, dirty: int) -> No
 def test_dirty_from_the_middle_of_a_segment() -> None:
     """Its bytes count on both sides, as in Kafka."""
     found = judge(facts(100, 100, 100, checkpoint=15), NOW)
-    assert found == Candidate(15, 20, 100 / 300, False)
+    assert found == Candidate(15, 20, 100 / 300, 0, 100)
 
 
 @pytest.mark.parametrize(("least", "chosen"), [(0.24, True), (0.25, False), (0.5, False)])
@@ -101,13 +101,13 @@ def test_young_records_that_are_clean_already_do_not_matter() -> None:
 def test_records_that_waited_for_too_long_are_due_whatever_the_ratio() -> None:
     config = replace(ANY, min_cleanable_dirty_ratio=1.0, max_compaction_lag_ms=1000)
     found = facts(100, 1, 1, checkpoint=10, config=config, times={10: NOW - 1001, 20: 1})
-    assert judge(found, NOW) == Candidate(10, 20, 1 / 101, True)
+    assert judge(found, NOW) == Candidate(10, 20, 1 / 101, 1, 1)
     assert judge(found, NOW - 1) is None
     without = facts(100, 1, 1, checkpoint=10, config=config, times={10: -1})
     assert judge(without, NOW) is None
 
 
 def test_the_filthiest() -> None:
-    one, other, equal = (Candidate(at, 20, r, False) for at, r in ((1, 0.5), (2, 0.7), (3, 0.7)))
+    one, other, equal = (Candidate(at, 20, r, 0) for at, r in ((1, 0.5), (2, 0.7), (3, 0.7)))
     assert filthiest([one, other, equal]) is other
     assert filthiest([]) is None

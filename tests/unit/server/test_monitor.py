@@ -8,6 +8,7 @@ import pytest
 
 from barnabas.instruments import Times
 from barnabas.log.errors import StorageError
+from barnabas.records.builder import build_batch
 from barnabas.server.dump import describe
 from barnabas.server.health import Stage
 from barnabas.server.loop_watch import AVERAGE_NS, LoopWatch
@@ -183,6 +184,31 @@ def test_one_failed_directory_of_two_is_told_and_counted() -> None:
         assert found['barnabas_throttled_connections{listener="PLAINTEXT"}'] == 0
 
     calm(scenario, ON | {"log.dirs": "/data,/more"})
+
+
+def test_the_last_cleaning_under_the_names_of_kafka() -> None:
+    async def scenario(s: Session) -> None:
+        await s.create("t", cleanup_policy="compact", segment_ms="1")
+        begin = await scrape(s)
+        prefix = "kafka_log_logcleaner"
+        assert begin[prefix + "manager_time_since_last_run_ms"] < 1000
+        assert begin[prefix + "_cleaner_recopy_percent"] == 0
+        for value in (b"1", b"2", b"3", b"4"):
+            batch = build_batch([(b"a", value, s.now, ())])
+            answer = await s.produce("t", bytes(batch))
+            assert answer.error_code == 0
+            await s.sleep(10)
+        await s.sleep(1500)
+        found = await scrape(s)
+        assert found[prefix + "manager_max_dirty_percent"] >= 0
+        assert found[prefix + "_cleaner_recopy_percent"] == 33
+        assert found[prefix + "_max_clean_time_secs"] >= 0
+        assert found[prefix + "_max_buffer_utilization_percent"] >= 0
+        assert found[prefix + "_max_compaction_delay_secs"] == 0
+        uncleanable = prefix + "manager_uncleanable_bytes"
+        assert found[f'{uncleanable}{{logDirectory="/data"}}'] == 0
+
+    calm(scenario, ON | {"log.cleaner.backoff.ms": "500"})
 
 
 def test_a_scrape_of_many_partitions_comes_in_small_pieces() -> None:

@@ -40,8 +40,10 @@ class Candidate(NamedTuple):
     first_uncleanable: int
     ratio: float
     """Cleanable bytes of all that would be read."""
-    due: bool
-    """Its records have waited for longer than `max.compaction.lag.ms`."""
+    overdue_ms: int
+    """How long its oldest dirty records have waited beyond `max.compaction.lag.ms`."""
+    cleanable: int = 0
+    """Bytes."""
 
 
 def first_dirty(facts: LogFacts) -> int:
@@ -52,6 +54,17 @@ def first_dirty(facts: LogFacts) -> int:
 
 def judge(facts: LogFacts, now_ms: int) -> Candidate | None:
     """The log as a candidate, `None` when there is nothing to clean or not enough."""
+    found = measure(facts, now_ms)
+    return found if found is not None and is_ready(found, facts.config) else None
+
+
+def is_ready(found: Candidate, config: LogConfig) -> bool:
+    """Whether it is dirty enough, or has waited long enough."""
+    return found.overdue_ms > 0 or found.ratio > config.min_cleanable_dirty_ratio
+
+
+def measure(facts: LogFacts, now_ms: int) -> Candidate | None:
+    """What there is to clean, however little; `None` when there is nothing."""
     dirty = first_dirty(facts)
     segments = facts.segments
     uncleanable = _segment_base(segments, max(dirty, _uncleanable(facts, dirty, now_ms)))
@@ -64,10 +77,7 @@ def judge(facts: LogFacts, now_ms: int) -> Candidate | None:
     if not cleanable:
         return None
     ratio = cleanable / (clean + cleanable)
-    due = _waited(facts, dirty, now_ms) > 0
-    if not due and ratio <= facts.config.min_cleanable_dirty_ratio:
-        return None
-    return Candidate(dirty, uncleanable, ratio, due)
+    return Candidate(dirty, uncleanable, ratio, _waited(facts, dirty, now_ms), cleanable)
 
 
 def filthiest(candidates: Iterable[Candidate]) -> Candidate | None:

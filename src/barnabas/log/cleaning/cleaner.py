@@ -12,6 +12,7 @@ from barnabas.log.checkpoints import TopicPartition
 from barnabas.log.cleaning import choice
 from barnabas.log.cleaning.facts import facts_of, plan_of
 from barnabas.log.cleaning.plan import CleanedGroup, Plan, Summary
+from barnabas.log.cleaning.stats import CleanerStats
 from barnabas.log.cleaning.swap import Swap, discard
 from barnabas.log.log import Log
 from barnabas.log.manager import LogManager
@@ -48,8 +49,9 @@ class Report(NamedTuple):
 class _Run:
     """A cleaning under way."""
 
-    def __init__(self, key: TopicPartition, log: Log, plan: Plan) -> None:
+    def __init__(self, key: TopicPartition, log: Log, plan: Plan, began_ms: int) -> None:
         self.key = key
+        self.began_ms = began_ms
         self.log = log
         self.plan = plan
         self.replaced = log.replaced
@@ -86,6 +88,7 @@ class LogCleaner:
         self._on_cleaned = on_cleaned
         self._on_uncleanable = on_uncleanable
         self.uncleanable: set[TopicPartition] = set()
+        self.stats = CleanerStats(manager.clock.monotonic_ms())
         self._runs: dict[TopicPartition, _Run] = {}
         self._losses: dict[TopicPartition, int] = {}
         self._timer: Timer | None = None
@@ -116,6 +119,20 @@ class LogCleaner:
     def cleaning(self) -> list[TopicPartition]:
         """The logs that are being cleaned."""
         return list(self._runs)
+
+    def uncleanable_bytes(self) -> dict[TopicPartition, int]:
+        """What there would be to clean in logs that are left alone. May read a few bytes of each."""
+        found = {}
+        for key in self.uncleanable:
+            log = self._manager.logs.get(key)
+            if log is None or key not in self._manager.homes or log.offline is not None:
+                continue
+            try:
+                candidate = self._measure(log)
+            except OSError:
+                continue  # a write will meet it
+            found[key] = 0 if candidate is None else candidate.cleanable
+        return found
 
     # -- which -----------------------------------------------------------------------------------
 
@@ -172,21 +189,28 @@ class LogCleaner:
     def _judge(self, log: Log, found: list[tuple[Log, choice.Candidate]]) -> None:
         if log.offline is not None or log.blocked:
             return
-        manager = self._manager
-        home = manager.homes[log.topic, log.partition]
-        now = manager.clock.wall_ms()
+        home = self._manager.homes[log.topic, log.partition]
         try:
-            facts = facts_of(log, home.cleaner_points.get((log.topic, log.partition)))
+            candidate = self._measure(log)
         except OSError as error:
-            manager.failed(home, error)
+            self._manager.failed(home, error)
             return
-        candidate = choice.judge(facts, now)
         if candidate is not None:
             found.append((log, candidate))
 
+    def _measure(self, log: Log) -> choice.Candidate | None:
+        key = log.topic, log.partition
+        facts = facts_of(log, self._manager.homes[key].cleaner_points.get(key))
+        return choice.measure(facts, self._manager.clock.wall_ms())
+
     def _choose(self, found: list[tuple[Log, choice.Candidate]]) -> None:
         by_candidate = {id(candidate): log for log, candidate in found}
-        candidates = [candidate for _, candidate in found]
+        candidates = [one for log, one in found if choice.is_ready(one, log.config)]
+        self.stats.looked(
+            self._manager.clock.monotonic_ms(),
+            max((one.ratio for _, one in found), default=0.0),
+            max(one.overdue_ms for _, one in found) if candidates else None,
+        )
         settings = self._settings()
         while len(self._runs) < settings.threads:
             best = choice.filthiest(candidates)
@@ -208,7 +232,7 @@ class LogCleaner:
             load_factor=settings.load_factor,
             read_bytes=max(settings.io_buffer_bytes // settings.threads // 2, MIN_READ_BYTES),
         )
-        run = self._runs[key] = _Run(key, log, plan)
+        run = self._runs[key] = _Run(key, log, plan, self._manager.clock.monotonic_ms())
 
         def item(value: CleanedGroup | Summary) -> None:
             if isinstance(value, CleanedGroup):
@@ -320,6 +344,8 @@ class LogCleaner:
         if run.error is None and not run.spoiled and self._same(run) and run.summary is not None:
             home = manager.homes[run.key]
             home.cleaner_points[run.key] = run.summary.end_offset
+            took_ms = manager.clock.monotonic_ms() - run.began_ms
+            self.stats.cleaned(took_ms, run.summary, self._settings().threads)
             report = Report(run.key, run.plan.first_dirty, run.summary)
 
             def noted() -> None:

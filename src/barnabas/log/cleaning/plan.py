@@ -69,3 +69,5 @@ class Summary(NamedTuple):
     bytes_written: int
     batches_kept_broken: int
     """Batches whose records cannot be read, kept as they are."""
+    map_used: float
+    """How much of the memory for keys was in use."""

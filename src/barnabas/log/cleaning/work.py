@@ -88,7 +88,8 @@ class _Cleaning:
         old_horizon = self._old_horizon()
         for group in group_sources(plan, end):
             yield self._rewrite(group, rewriter, transactions, old_horizon)
-        yield Summary(end, self._read, self._written, rewriter.broken)
+        used = len(newest) / max(1, plan.map_bytes // SLOT_BYTES)
+        yield Summary(end, self._read, self._written, rewriter.broken, min(used, 1.0))
 
     def _path(self, base: int, suffix: str) -> str:
         return f"{self._plan.directory}/{names.offset_name(base)}{suffix}"

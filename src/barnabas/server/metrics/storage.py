@@ -77,16 +77,33 @@ def directories(manager: LogManager, rooms: Volumes) -> Iterator[str]:
 
 
 def cleaner(manager: LogManager, cleaner: LogCleaner) -> Iterator[str]:
-    """Compaction: what goes on, and what is left alone after an error."""
-    homes = Counter(
-        home.path
-        for key in list(cleaner.uncleanable)
-        if (home := manager.homes.get(key)) is not None
-    )
-    name = "kafka_log_logcleanermanager_uncleanable_partitions_count"
-    yield head(name, "gauge", "Partitions that could not be compacted and are left alone.")
-    for home in manager.directories:
-        yield f"{name}{{logDirectory={text(home.path)}}} {homes[home.path]}\n"
+    """Compaction: what goes on, what is left alone after an error, how the last ones went."""
+    counts: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
+    bytes_of = cleaner.uncleanable_bytes()
+    for key in list(cleaner.uncleanable):
+        if (home := manager.homes.get(key)) is not None:
+            counts[home.path] += 1
+            sizes[home.path] += bytes_of.get(key, 0)
+    for what, found, about in (
+        ("partitions_count", counts, "Partitions that could not be compacted and are left alone."),
+        ("bytes", sizes, "What could be compacted of those."),
+    ):
+        name = f"kafka_log_logcleanermanager_uncleanable_{what}"
+        yield head(name, "gauge", about)
+        for directory in manager.directories:
+            yield f"{name}{{logDirectory={text(directory.path)}}} {found[directory.path]}\n"
+    stats = cleaner.stats
+    since_ms = manager.clock.monotonic_ms() - stats.looked_ms
+    for suffix, about, value in (
+        ("manager_max_dirty_percent", "Of the dirtiest log, what could go.", stats.dirtiest * 100),
+        ("manager_time_since_last_run_ms", "Since it last looked for work.", since_ms),
+        ("_cleaner_recopy_percent", "What the last cleanings kept.", stats.recopied * 100),
+        ("_max_clean_time_secs", "The longest of the last cleanings.", stats.longest_ms / 1000),
+        ("_max_buffer_utilization_percent", "Memory for keys, in use.", stats.fullest * 100),
+        ("_max_compaction_delay_secs", "Beyond max.compaction.lag.ms.", stats.overdue_ms / 1000),
+    ):
+        yield gauge(f"kafka_log_logcleaner{suffix}", about, int(value))
     yield gauge("barnabas_cleaning_partitions", "Being compacted now.", len(cleaner.cleaning))
 
 
