@@ -37,7 +37,8 @@ class Connection:
     """A `ports.StreamProtocol` that sends requests and hands back responses.
 
     A request that gets no answer in time ends the connection, because everything behind it would
-    wait as well. Create one with `Connection.open`.
+    wait as well. A node that throttles us (KIP-219) has answered, and reads nothing more for a while:
+    what is sent meanwhile is held back here. Create one with `Connection.open`.
     """
 
     def __init__(self, ports: Ports, config: ClientConfig, host: str, port: int) -> None:
@@ -51,6 +52,9 @@ class Connection:
         self._error: ClientError | None = None
         self._choked = False
         self._unsent: list[Callback] = []
+        self._rest: Timer | None = None
+        self._rest_until_ms = 0
+        self._held: list[bytearray] = []
         self.features: dict[str, int] = {}
         """Finalised feature levels of the cluster, as the node listed them."""
 
@@ -127,20 +131,47 @@ class Connection:
         if version is None:
             version = self._exchange.version(type(request))
         if response is None:
-            self._transport.write(self._exchange.send(request, version, None, None))
-            if self._choked:
+            self._write(self._exchange.send(request, version, None, None))
+            if self._choked or self._rest is not None:
                 self._unsent.append(callback)
             else:
                 callback(None, None)
             return
         wait = self._config.request_timeout_ms if timeout_ms is None else timeout_ms
+        if self._rest is not None:
+            wait += self._rest_until_ms - self._clock.monotonic_ms()
         call = _Call(callback, self._clock.call_later(wait, lambda: self._timed_out(request, wait)))
         try:
             frame = self._exchange.send(request, version, response, call)
         except KafkaError:
             call.timer.cancel()
             raise
-        self._transport.write(frame)
+        self._write(frame)
+
+    def _write(self, frame: bytearray) -> None:
+        if self._rest is not None:
+            self._held.append(frame)
+        elif self._transport is not None:
+            self._transport.write(frame)
+
+    def _throttled(self, throttle_ms: int) -> None:
+        """Send nothing for so long, or for as long as a request may take: no node may keep us
+        waiting for ever."""
+        throttle_ms = min(throttle_ms, self._config.request_timeout_ms)
+        until_ms = self._clock.monotonic_ms() + throttle_ms
+        if until_ms > self._rest_until_ms:
+            if self._rest is not None:
+                self._rest.cancel()
+            self._rest_until_ms = until_ms
+            self._rest = self._clock.call_later(throttle_ms, self._rested)
+
+    def _rested(self) -> None:
+        self._rest = None
+        held, self._held = self._held, []
+        for frame in held:
+            self._write(frame)
+        if not self._choked:
+            self._release_unsent(None)
 
     async def request(
         self,
@@ -182,6 +213,9 @@ class Connection:
         self._error = error
         if self._transport is not None:
             self._transport.abort()
+        if self._rest is not None:
+            self._rest.cancel()
+        self._held.clear()
         for call in self._exchange.abandon():
             call.timer.cancel()
             call.callback(None, error)
@@ -208,6 +242,9 @@ class Connection:
             return
         for call, message in replies:
             call.timer.cancel()
+            throttle_ms: int = getattr(message, "throttle_time_ms", 0)  # a few have no such field
+            if throttle_ms > 0:
+                self._throttled(throttle_ms)
             call.callback(message, None)
 
     def eof_received(self) -> None:
@@ -225,7 +262,8 @@ class Connection:
     def resume_writing(self) -> None:
         """The queue is short again."""
         self._choked = False
-        self._release_unsent(None)
+        if self._rest is None:
+            self._release_unsent(None)
 
     def _release_unsent(self, error: Exception | None) -> None:
         unsent, self._unsent = self._unsent, []

@@ -296,3 +296,17 @@ def refuse(code: ErrorCode) -> Fault:
         return True
 
     return fault
+
+
+def throttle(ms: int) -> Fault:
+    """The answer comes at once, and asks the client to be silent for so long."""
+
+    def fault(connection: FakeConnection, request: Message) -> bool:
+        response = connection.node.answer(request)
+        assert isinstance(response, ProduceResponse | FetchResponse)
+        response.throttle_time_ms = ms
+        if not (isinstance(request, ProduceRequest) and request.acks == 0):
+            connection.send(response)
+        return True
+
+    return fault

@@ -26,6 +26,7 @@ from tests.unit.client.fake_node import (
     refuse,
     serve,
     silence,
+    throttle,
 )
 
 Result = TypeVar("Result")
@@ -295,5 +296,57 @@ def test_an_answer_that_does_not_come_is_a_timeout() -> None:
         with pytest.raises(RequestTimedOut, match=r"Metadata.* within 2 s"):
             await connection.request(MetadataRequest(), MetadataResponse, timeout_ms=2000)
         assert connection.closed
+
+    play(work)
+
+
+@pytest.mark.parametrize("acks", [-1, 0])
+def test_a_throttled_client_is_silent_for_as_long_as_it_is_asked_to_be(acks: int) -> None:
+    async def work(cluster: Cluster, node: FakeNode) -> None:
+        clock = cluster.ports.clock
+        node.faults.append(throttle(5000))
+        config = ProducerConfig(enable_idempotence=False, acks=-1, linger_ms=0)
+        other = ProducerConfig(enable_idempotence=False, acks=acks, linger_ms=0)
+        async with Producer(cluster, config) as producer, Producer(cluster, other) as second:
+            await second.prepare("t")
+            await (await producer.send("t", b"1"))
+            begun, seen = clock.monotonic_ms(), len(node.seen)
+            deliveries = [await producer.send("t", b"2"), await second.send("t", b"3")]
+            await clock.sleep(4000)
+            assert len(node.seen) == seen
+            for delivery in deliveries:
+                await delivery
+            assert 4900 < clock.monotonic_ms() - begun < 5100
+        await clock.sleep(100)
+        assert [record.value for record in node.records(0)] == [b"1", b"2", b"3"]
+
+    play(work)
+
+
+def test_nobody_is_silenced_for_longer_than_a_request_may_take() -> None:
+    async def work(cluster: Cluster, node: FakeNode) -> None:
+        clock = cluster.ports.clock
+        node.faults.append(throttle(2**31 - 1))
+        async with Producer(cluster, ProducerConfig(linger_ms=0)) as producer:
+            await (await producer.send("t", b"1"))
+            begun = clock.monotonic_ms()
+            await (await producer.send("t", b"2"))
+            waited = clock.monotonic_ms() - begun
+        assert 0.9 < waited / cluster.config.request_timeout_ms < 1.1
+
+    play(work)
+
+
+def test_a_throttled_connection_that_is_lost_fails_what_it_holds() -> None:
+    async def work(cluster: Cluster, node: FakeNode) -> None:
+        node.faults.append(throttle(5000))
+        async with Producer(cluster, ProducerConfig(linger_ms=0)) as producer:
+            await (await producer.send("t", b"1"))
+            delivery = await producer.send("t", b"2")
+            await cluster.ports.clock.sleep(10)
+            for connection in node._connections:
+                connection.transport.abort()
+            await delivery
+        assert [record.value for record in node.records(0)] == [b"1", b"2"]
 
     play(work)
