@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from struct import Struct
 from typing import BinaryIO
 
@@ -57,7 +58,8 @@ def main() -> None:
     _die_with_parent()
     if os.getppid() != parent:
         return
-    os.nice(NICENESS)
+    with suppress(OSError):  # a sandbox may refuse it; the work has to be done nevertheless
+        os.nice(NICENESS)
     source = os.fdopen(os.dup(0), "rb")
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints must not be taken for results

@@ -48,6 +48,16 @@ def test_what_cannot_start_is_not_started_again() -> None:
     assert codes == {Exit.USAGE, Exit.NOT_FOUND, Exit.CANNOT_START}
 
 
+def test_the_unit_grants_what_a_node_needs_of_what_it_takes_away() -> None:
+    """Seen with strace: of `@privileged` and `@resources` a node with compaction needs these."""
+    assert "~@privileged @resources" in settings("SystemCallFilter")
+    assert set(settings("SystemCallFilter")[-1].split()) == {
+        "prlimit64",
+        "setrlimit",
+        "setpriority",
+    }
+
+
 def test_the_image_is_built_from_files_that_are_sent_to_the_builder() -> None:
     sent = (REPOSITORY / ".dockerignore").read_text().splitlines()
     copied = re.findall(r"(?m)^COPY (?!--from)(.*) \S+$", DOCKERFILE)

@@ -79,6 +79,17 @@ async def finish(
     return items, await ended
 
 
+def test_a_sandbox_that_refuses_another_priority_does_not_keep_it_from_its_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\ndef nice(_): raise PermissionError(1, 'Operation not permitted')\nos.nice = nice\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
+    items, error = with_executor(lambda executor: finish(executor, partial(count, 3)))
+    assert (items[:3], error) == ([0, 1, 2], None)
+
+
 def test_items_come_in_order_from_another_process_that_is_used_again() -> None:
     async def act(executor: HostExecutor) -> None:
         first, error = await finish(executor, partial(count, 500))
