@@ -46,6 +46,12 @@ TARGETS = (
         "groups/records",
         "Keys and values of the records of __consumer_offsets",
     ),
+    (
+        "kafka-transaction-coordinator-[0-9]*.jar",
+        "common/message/",
+        "transactions/records",
+        "Keys and values of the records of __transaction_state",
+    ),
 )
 
 

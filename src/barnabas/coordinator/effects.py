@@ -43,17 +43,21 @@ class Effects:
     2. Sets `timers`: (key, monotonic ms), or (key, None) to forget one.
     3. Sends `replies` once the high watermark has passed all that is appended to the partition
        now; so a reply without records never shows what may still be lost.
+    4. Then, and in any case only then, hands each of `orders` to the coordinator's shell: plain
+       values that say what has to be done outside of the shard (send transaction markers). Those of
+       a shard that is unloaded first are dropped; whoever loads it gives them again.
 
     `producer`: (producer id, producer epoch) when the records are part of a transaction
     (TxnOffsetCommit); they are replayed as such.
     """
 
-    __slots__ = ("producer", "records", "refused", "replies", "timers")
+    __slots__ = ("orders", "producer", "records", "refused", "replies", "timers")
 
     def __init__(self) -> None:
         self.records: list[CoordinatorRecord] = []
         self.replies: list[tuple[Ticket, Message]] = []
         self.timers: list[tuple[TimerKey, int | None]] = []
+        self.orders: list[object] = []
         self.refused: Callable[[ErrorCode], Effects] | None = None
         self.producer: tuple[int, int] | None = None
 
@@ -79,6 +83,7 @@ class Effects:
         self.records += other.records
         self.replies += other.replies
         self.timers += other.timers
+        self.orders += other.orders
         self.refused = self.refused or other.refused
         self.producer = self.producer or other.producer
         return self

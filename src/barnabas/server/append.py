@@ -17,6 +17,7 @@ from barnabas.server.partitions import HostedPartition
 from barnabas.wire.errors import ErrorCode, KafkaError
 
 if TYPE_CHECKING:
+    from barnabas.partition.producer_entry import Verification
     from barnabas.server.broker import Broker
 
 ACKS_ALL: Final = -1
@@ -27,6 +28,15 @@ INFLATED_BYTES: Final = 32 * 1024 * 1024
 #: Records of one batch that are looked at; beyond it is MESSAGE_TOO_LARGE, upon which producers
 #: split the batch. Decoded, a record takes about 80 bytes and half a microsecond.
 WALK_RECORDS: Final = 262_144
+
+
+class InTransaction(NamedTuple):
+    """The transaction that a partition of a Produce belongs to, as far as it was verified."""
+
+    guard: Verification | None
+    """What the verification began with; None when the transaction is open here already."""
+    verified: bool
+    """Whether a guard is needed (transaction.partition.verification.enable)."""
 
 
 class Appended(NamedTuple):
@@ -43,9 +53,15 @@ class Appended(NamedTuple):
 
 
 def append_batch(
-    broker: Broker, hosted: HostedPartition, batch: memoryview, version: int, acks: int
+    broker: Broker,
+    hosted: HostedPartition,
+    batch: memoryview,
+    version: int,
+    acks: int,
+    within: InTransaction | None = None,
 ) -> Appended | None:
-    """Check and append the records of one partition of a Produce of `version`.
+    """Check and append the records of one partition of a Produce of `version`; `within` when it
+    names a transaction.
 
     `None`: the records have to be read first, which is not for the loop (`check_batch_off_loop`).
     The caller has found this node to be the leader.
@@ -62,14 +78,18 @@ def append_batch(
             return Appended(ErrorCode.MESSAGE_TOO_LARGE)
         if header.codec or rules.codec > 0 or len(batch) > WALK_INLINE_BYTES:
             return None
-        return _append_walked(
-            hosted, batch, rules, walk(batch, header, rules, now_ms, limit=INFLATED_BYTES), now_ms
-        )
-    return _append(hosted, batch, header, rules, now_ms)
+        walked = walk(batch, header, rules, now_ms, limit=INFLATED_BYTES)
+        return _append_walked(hosted, batch, rules, walked, now_ms, within)
+    return _append(hosted, batch, header, rules, now_ms, within)
 
 
 async def check_batch_off_loop(
-    broker: Broker, hosted: HostedPartition, batch: memoryview, version: int, acks: int
+    broker: Broker,
+    hosted: HostedPartition,
+    batch: memoryview,
+    version: int,
+    acks: int,
+    within: InTransaction | None = None,
 ) -> Appended:
     """As `append_batch`, with the records read on the executor."""
     rules = hosted.rules
@@ -85,13 +105,14 @@ async def check_batch_off_loop(
         return Appended(error)
     if acks == ACKS_ALL and hosted.replica.below_min_isr(hosted.log.config.min_insync_replicas):
         return Appended(ErrorCode.NOT_ENOUGH_REPLICAS)
-    return _append_walked(hosted, batch, rules, walked, now_ms)
+    return _append_walked(hosted, batch, rules, walked, now_ms, within)
 
 
-def append_own(hosted: HostedPartition, batch: bytearray) -> Appended:
+def append_own(hosted: HostedPartition, batch: bytearray, *, limited: bool = True) -> Appended:
     """Append a batch that this node itself has built: records of a coordinator, a marker.
 
-    Its sequences are not looked at. The errors are those of a Produce.
+    Its sequences are not looked at. The errors are those of a Produce; one that is not `limited` may
+    be larger than max.message.bytes.
     """
     error = hosted.error()
     if error:
@@ -99,7 +120,7 @@ def append_own(hosted: HostedPartition, batch: bytearray) -> Appended:
     log = hosted.log
     if hosted.replica.below_min_isr(log.config.min_insync_replicas):
         return Appended(ErrorCode.NOT_ENOUGH_REPLICAS)
-    if len(batch) > log.config.max_message_bytes:
+    if limited and len(batch) > log.config.max_message_bytes:
         return Appended(ErrorCode.MESSAGE_TOO_LARGE)
     base_offset = log.end_offset
     assign(batch, 0, base_offset, hosted.replica.leader_epoch)
@@ -120,6 +141,7 @@ def _append_walked(
     rules: ProduceRules,
     walked: WalkResult,
     now_ms: int,
+    within: InTransaction | None,
 ) -> Appended:
     if walked.error_code:
         return Appended(
@@ -128,7 +150,7 @@ def _append_walked(
             record_errors=tuple(walked.record_errors),
         )
     checked = batch if walked.replacement is None else memoryview(walked.replacement)
-    return _append(hosted, checked, read_header(checked), rules, now_ms)
+    return _append(hosted, checked, read_header(checked), rules, now_ms, within)
 
 
 def _append(
@@ -137,10 +159,17 @@ def _append(
     header: BatchHeader,
     rules: ProduceRules,
     now_ms: int,
+    within: InTransaction | None,
 ) -> Appended:
     log = hosted.log
     if header.producer_id >= 0:
-        code, duplicate = log.producers.check(header)
+        if within is None:
+            if header.is_transactional:  # nobody has asked whether its client may
+                return Appended(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+            code, duplicate = log.producers.check(header)
+        else:
+            guard, verified = within
+            code, duplicate = log.producers.check(header, guard, verify=verified)
         if code:
             return Appended(ErrorCode(code))
         if duplicate is not None:

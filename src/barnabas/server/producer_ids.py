@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from barnabas.wire.errors import ErrorCode, KafkaError
+
 
 class ProducerIdAllocator:
     """Hands out ids of the current block; fetches the next one when it is used up."""
@@ -15,12 +17,23 @@ class ProducerIdAllocator:
         self._end = 0
         self._lock = asyncio.Lock()
 
-    async def next(self) -> int:
-        """An id never given out before. Raises `KafkaError` when no block can be had."""
+    async def ready(self) -> None:
+        """Have an id at hand for `take`. Raises `KafkaError` when no block can be had."""
         if self._next >= self._end:
             async with self._lock:
                 if self._next >= self._end:
                     start, count = await self._allocate()
                     self._next, self._end = start, start + count
+
+    async def next(self) -> int:
+        """An id never given out before. Raises `KafkaError` when no block can be had."""
+        await self.ready()
+        return self.take()
+
+    def take(self) -> int:
+        """The same without waiting. Raises `KafkaError` COORDINATOR_LOAD_IN_PROGRESS, upon which
+        clients come again, when none is at hand."""
+        if self._next >= self._end:
+            raise KafkaError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
         self._next += 1
         return self._next - 1

@@ -83,14 +83,13 @@ def _replay(
                     shard.replay_marker(header.producer_id, header.producer_epoch, commit=commit)
                 continue
             decoded = decode_record(types, record.key, record.value)
+            if decoded is None:
+                log.warning("%s: the record at %d is of a later release", topic, record.offset)
+                continue
+            origin = Origin(record.offset, record.timestamp, producer_id, header.producer_epoch)
+            shard.replay(decoded, origin)
         except (DamagedRecord, CorruptRecord) as error:
             log.warning("%s: the record at %d is left out: %s", topic, record.offset, error)
-            continue
-        if decoded is None:
-            log.warning("%s: the record at %d is of a later release", topic, record.offset)
-            continue
-        origin = Origin(record.offset, record.timestamp, producer_id, header.producer_epoch)
-        shard.replay(decoded, origin)
     return len(records)
 
 

@@ -46,11 +46,12 @@ class Settings(NamedTuple):
 
 
 class _Pending(NamedTuple):
-    """Replies that wait for the high watermark."""
+    """Replies and orders that wait for the high watermark."""
 
     end_offset: int
     deadline_ms: int
     replies: list[tuple[Ticket, Message]]
+    orders: list[object]
 
 
 class _Request(NamedTuple, Generic[S]):
@@ -79,7 +80,8 @@ class _Slot(Generic[S]):
 class CoordinatorRuntime(Generic[S]):
     """Runs decisions on the shards of `topic`.
 
-    `make_shard(partition)` makes an empty one. Methods run on the event loop.
+    `make_shard(partition)` makes an empty one; `carry_out(partition, order)` gets the orders of its
+    decisions once they are committed. Methods run on the event loop.
     """
 
     def __init__(
@@ -89,8 +91,10 @@ class CoordinatorRuntime(Generic[S]):
         types: RecordTypes,
         make_shard: Callable[[int], S],
         settings: Settings,
+        carry_out: Callable[[int, object], None] | None = None,
     ) -> None:
         self.topic = topic
+        self._order = carry_out
         self._broker = broker
         self._types = types
         self._make_shard = make_shard
@@ -205,8 +209,8 @@ class CoordinatorRuntime(Generic[S]):
                 self._timers.cancel(name)
             else:
                 self._timers.set(name, at_ms)
-        if effects.replies:
-            self._reply(slot, effects.replies)
+        if effects.replies or effects.orders:
+            self._settle(slot, effects.replies, effects.orders)
 
     def _append(self, slot: _Slot[S], effects: Effects) -> ErrorCode:
         hosted = slot.hosted
@@ -228,16 +232,25 @@ class CoordinatorRuntime(Generic[S]):
             slot.shard.replay(record, Origin(offset + at, now_ms, producer_id, producer_epoch))
         return ErrorCode.NONE
 
-    def _reply(self, slot: _Slot[S], replies: list[tuple[Ticket, Message]]) -> None:
+    def _settle(
+        self, slot: _Slot[S], replies: list[tuple[Ticket, Message]], orders: list[object]
+    ) -> None:
+        """Let replies and orders wait for what is appended by now."""
         hosted = slot.hosted
         assert hosted is not None
-        end = hosted.log.end_offset
-        if end <= hosted.replica.high_watermark and not slot.pending:
-            for ticket, response in replies:
-                ticket.answer(response)
-            return
         deadline = self._broker.clock.monotonic_ms() + self._settings.write_timeout_ms
-        slot.pending.append(_Pending(end, deadline, replies))
+        pending = _Pending(hosted.log.end_offset, deadline, replies, orders)
+        if pending.end_offset <= hosted.replica.high_watermark and not slot.pending:
+            self._committed(slot, pending)
+        else:
+            slot.pending.append(pending)
+
+    def _committed(self, slot: _Slot[S], pending: _Pending) -> None:
+        for ticket, response in pending.replies:
+            ticket.answer(response)
+        for order in pending.orders:
+            assert self._order is not None
+            self._order(slot.number, order)
 
     # -- partitions ------------------------------------------------------------------------------
 
@@ -253,14 +266,19 @@ class CoordinatorRuntime(Generic[S]):
         high_watermark = slot.hosted.replica.high_watermark
         pending = slot.pending
         while pending and pending[0].end_offset <= high_watermark:
-            for ticket, response in pending.popleft().replies:
-                ticket.answer(response)
+            self._committed(slot, pending.popleft())
 
     def expire(self, now_ms: int) -> None:
-        """Send away replies that wait too long for their records; these stay in the log."""
+        """Send away replies that wait too long for their records; these stay in the log, and so
+        orders go on waiting."""
         for slot in list(self._slots.values()):
-            while slot.pending and slot.pending[0].deadline_ms <= now_ms:
-                for ticket, _ in slot.pending.popleft().replies:
+            late = [each for each in slot.pending if each.deadline_ms <= now_ms and each.replies]
+            for each in late:
+                replies = each.replies.copy()
+                each.replies.clear()
+                if not each.orders:
+                    slot.pending.remove(each)
+                for ticket, _ in replies:
                     ticket.fail(client_error(ErrorCode.REQUEST_TIMED_OUT))
 
     def publish(self, old: MetadataImage, new: MetadataImage, delta: MetadataDelta) -> None:
