@@ -156,7 +156,7 @@ BUGS = (
     Bug(
         "waits at a partition that is gone",
         "A request waits for an acknowledgement of a partition that was deleted meanwhile.",
-        "server/handlers/produce.py",
+        "server/pending_produce.py",
         "if hosted.gone:",
         "if hosted.gone and acks == ACKS_NONE:",
         (PRODUCE + "test_a_partition_that_goes_while_others_are_checked_is_answered",),

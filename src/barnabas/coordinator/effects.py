@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable
 from typing import NamedTuple, Protocol, TypeAlias
 
 from barnabas.coordinator.framing import CoordinatorRecord
+from barnabas.partition.producer_entry import Verification
 from barnabas.wire.errors import ErrorCode
 from barnabas.wire.message import Message
 
@@ -48,10 +49,11 @@ class Effects:
        a shard that is unloaded first are dropped; whoever loads it gives them again.
 
     `producer`: (producer id, producer epoch) when the records are part of a transaction
-    (TxnOffsetCommit); they are replayed as such.
+    (TxnOffsetCommit); they are replayed as such. `guard`: what the verification of that transaction
+    began with (KIP-890), None when it is open on the partition already.
     """
 
-    __slots__ = ("orders", "producer", "records", "refused", "replies", "timers")
+    __slots__ = ("guard", "orders", "producer", "records", "refused", "replies", "timers")
 
     def __init__(self) -> None:
         self.records: list[CoordinatorRecord] = []
@@ -60,6 +62,7 @@ class Effects:
         self.orders: list[object] = []
         self.refused: Callable[[ErrorCode], Effects] | None = None
         self.producer: tuple[int, int] | None = None
+        self.guard: Verification | None = None
 
     def reply(self, ticket: Ticket, response: Message) -> Effects:
         """Answer `ticket`; returns these effects."""
@@ -86,6 +89,7 @@ class Effects:
         self.orders += other.orders
         self.refused = self.refused or other.refused
         self.producer = self.producer or other.producer
+        self.guard = self.guard or other.guard
         return self
 
 

@@ -46,6 +46,11 @@ from barnabas.wire.messages import (
 )
 from tests.unit.server.denials_groups import GROUP_DENIALS
 from tests.unit.server.denials_kinds import Build, Denial, World
+from tests.unit.server.denials_transactions import (
+    TRANSACTION_DENIALS,
+    TXN_DENIED,
+    produce_in_transaction,
+)
 
 BROKER, CONTROLLER = "broker", "controller"
 TOPIC_DENIED = ErrorCode.TOPIC_AUTHORIZATION_FAILED
@@ -76,6 +81,7 @@ def _produce(world: World, version: int, _listener: str) -> Iterator[Denial]:
         unknown = version >= 13 and name == "new"
         code = ErrorCode.UNKNOWN_TOPIC_ID if unknown else TOPIC_DENIED
         yield Denial(produce_request.ProduceRequest(None, -1, 5000, [topic]), (code,), name)
+    yield from produce_in_transaction(world)
 
 
 def _fetch(world: World, version: int, listener: str) -> Iterator[Denial]:
@@ -155,7 +161,9 @@ def _delete_topics(world: World, version: int, _listener: str) -> Iterator[Denia
 
 
 def _init_producer_id(_world: World, _version: int, _listener: str) -> Iterator[Denial]:
-    yield Denial(init_producer_id_request.InitProducerIdRequest(None, 1000), (CLUSTER_DENIED,))
+    Request = init_producer_id_request.InitProducerIdRequest
+    yield Denial(Request(None, 1000), (CLUSTER_DENIED,))
+    yield Denial(Request("x", 1000), (TXN_DENIED,), "with a transactional id")
 
 
 def _offset_for_leader_epoch(_world: World, _version: int, _listener: str) -> Iterator[Denial]:
@@ -321,6 +329,7 @@ def _describe_producers(_world: World, _version: int, _listener: str) -> Iterato
 
 DENIALS: dict[int, Build] = {
     **GROUP_DENIALS,
+    **TRANSACTION_DENIALS,
     0: _produce,
     1: _fetch,
     2: _list_offsets,

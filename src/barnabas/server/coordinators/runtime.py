@@ -11,6 +11,7 @@ from barnabas.coordinator.effects import Effects, Now, Origin, Shard, Ticket, Ti
 from barnabas.coordinator.framing import RecordTypes, encode_record
 from barnabas.coordinator.placement import partition_for
 from barnabas.log.errors import LogDamaged
+from barnabas.records.batch import read_header
 from barnabas.records.builder import build_batch
 from barnabas.server.append import append_own
 from barnabas.server.coordinators.loading import client_error, load_shard
@@ -224,6 +225,13 @@ class CoordinatorRuntime(Generic[S]):
             producer_epoch=producer_epoch,
             transactional=effects.producer is not None,
         )
+        if effects.producer is not None:
+            verified = self._broker.config.get_bool("transaction.partition.verification.enable")
+            code, _ = hosted.log.producers.check(
+                read_header(batch), effects.guard, client=False, verify=verified
+            )
+            if code:
+                return ErrorCode(code)
         appended = append_own(hosted, batch)
         if appended.error:
             return appended.error

@@ -2,7 +2,7 @@
 
 v5 log start offset; v7 zstd; v8 record errors; v9 flexible; v10 leader hints (KIP-951); v13 topic ids
 (KIP-516). Per partition: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, NOT_LEADER_OR_FOLLOWER,
-TOPIC_AUTHORIZATION_FAILED, INVALID_TOPIC_EXCEPTION (internal topics), INVALID_REQUIRED_ACKS,
+TOPIC_AUTHORIZATION_FAILED, TRANSACTIONAL_ID_AUTHORIZATION_FAILED, INVALID_TOPIC_EXCEPTION (internal topics), INVALID_REQUIRED_ACKS,
 NOT_ENOUGH_REPLICAS, REQUEST_TIMED_OUT, KAFKA_STORAGE_ERROR, and what `append` finds in the batch.
 With acks=0 there is no answer; an error closes the connection.
 
@@ -16,39 +16,30 @@ import asyncio
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from barnabas.ports import Buffer
-from barnabas.security.operations import Operation
+from barnabas.security.operations import Operation, ResourceType
 from barnabas.server.append import Appended, append_batch, check_batch_off_loop
-from barnabas.server.dispatch import encode_response
 from barnabas.server.partitions import HostedPartition
+from barnabas.server.pending_produce import (
+    ACKS_ALL,
+    ACKS_LEADER,
+    ACKS_NONE,
+    FLEXIBLE_FROM,
+    Outcome,
+    PendingProduce,
+)
 from barnabas.server.topics import INTERNAL_TOPICS
+from barnabas.server.verification import ProducedTransaction, is_transactional
 from barnabas.wire.errors import ErrorCode, ProtocolError
 from barnabas.wire.messages.produce_request import ProduceRequest
-from barnabas.wire.messages.produce_response import (
-    BatchIndexAndErrorMessage,
-    LeaderIdAndEpoch,
-    NodeEndpoint,
-    PartitionProduceResponse,
-    ProduceResponse,
-    TopicProduceResponse,
-)
 
 if TYPE_CHECKING:
     from barnabas.server.broker import Broker
     from barnabas.server.request import Payload, Request
 
-FLEXIBLE_FROM: Final = 9
-LEADER_HINTS_FROM: Final = 10
 IDS_FROM: Final = 13
 ADMIN_CLIENT_ID: Final = "__admin_client"
 #: Targets remembered per connection.
 TARGETS_MAX: Final = 4096
-
-ACKS_NONE: Final = 0
-ACKS_LEADER: Final = 1
-ACKS_ALL: Final = -1
-
-TOO_LARGE: Final = (ErrorCode.MESSAGE_TOO_LARGE, ErrorCode.RECORD_LIST_TOO_LARGE)
 
 _ACKS_TIMEOUT = Struct(">hi")
 _INDEX = Struct(">i")
@@ -211,137 +202,6 @@ async def _when_room(broker: Broker, request: Request) -> None:
         request.no_response()
 
 
-class Outcome:
-    """One partition of a request, and what becomes of it."""
-
-    __slots__ = ("appended", "hosted", "index", "records", "topic", "topic_id", "unread")
-
-    def __init__(self, topic: str, topic_id: bytes, index: int, records: Buffer | None) -> None:
-        self.topic = topic
-        self.topic_id = topic_id
-        self.index = index
-        self.records = records
-        self.appended = Appended(ErrorCode.NONE)
-        self.hosted: HostedPartition | None = None
-        #: Its records have to be looked at off the loop.
-        self.unread = False
-
-    def settle(self, hosted: HostedPartition, appended: Appended) -> None:
-        """The partition took the records, or refused them, which its topic's counters note."""
-        self.appended = appended
-        if appended.error:
-            counters = hosted.counters
-            counters.produces += 1
-            counters.failed_produces += 1
-            if appended.error in TOO_LARGE:
-                counters.bytes_rejected += len(self.records or b"")
-
-
-class PendingProduce:
-    """A request of several partitions: answered when the slowest of them is acknowledged."""
-
-    __slots__ = ("_broker", "_outcomes", "_request", "_throttle_ms", "_waiting")
-
-    def __init__(
-        self, broker: Broker, request: Request, outcomes: list[Outcome], acks: int
-    ) -> None:
-        self._throttle_ms = 0
-        if broker.quotas.active:
-            self._throttle_ms = broker.quotas.produced(request, answered=acks != ACKS_NONE)
-        self._broker = broker
-        self._request = request
-        self._outcomes = outcomes
-        self._waiting = 0
-
-    def wait(self, acks: int, timeout_ms: int) -> bool:
-        """Register at every partition whose offset is not safe yet; false when none is left."""
-        deadline_ms = self._broker.coarse_ms + timeout_ms
-        for outcome in self._outcomes:
-            hosted, end = outcome.hosted, outcome.appended.end_offset
-            if hosted is None or outcome.appended.error:
-                continue
-            if hosted.gone:  # while the records of another partition were checked: nobody tells
-                outcome.appended = Appended(hosted.gone)
-            elif acks == ACKS_ALL or hosted.syncs_each:
-                if end > hosted.replica.high_watermark:
-                    self._waiting += 1
-                    hosted.wait_committed(end, _Part(self, outcome, deadline_ms))
-            elif end > hosted.log.written_offset:
-                self._waiting += 1
-                hosted.wait_written(end, _Part(self, outcome, deadline_ms))
-        return self._waiting > 0
-
-    def reached(self, outcome: Outcome, error: ErrorCode) -> None:
-        """One partition is done."""
-        if error:
-            outcome.appended = Appended(error)
-        self._waiting -= 1
-        if self._waiting == 0:
-            self._request.respond(self.answer())
-
-    def failed(self) -> bool:
-        """Whether any partition failed (which closes the connection of an acks=0 producer)."""
-        return any(outcome.appended.error for outcome in self._outcomes)
-
-    def answer(self) -> Payload:
-        """The response."""
-        topics: dict[tuple[str, bytes], list[PartitionProduceResponse]] = {}
-        leaders: set[int] = set()
-        for outcome in self._outcomes:
-            partitions = topics.setdefault((outcome.topic, outcome.topic_id), [])
-            partitions.append(self._partition(outcome, leaders))
-        request = self._request
-        nodes = self._broker.nodes(request.connection) if leaders else ()
-        response = ProduceResponse(
-            responses=[
-                TopicProduceResponse(name, topic_id, partitions)
-                for (name, topic_id), partitions in topics.items()
-            ],
-            node_endpoints=[
-                NodeEndpoint(n.id, n.host, n.port, n.rack) for n in nodes if n.id in leaders
-            ],
-            throttle_time_ms=self._throttle_ms,
-        )
-        return encode_response(request, response, request.api_version >= FLEXIBLE_FROM)
-
-    def _partition(self, outcome: Outcome, leaders: set[int]) -> PartitionProduceResponse:
-        appended, hosted = outcome.appended, outcome.hosted
-        response = PartitionProduceResponse(
-            outcome.index,
-            appended.error,
-            appended.base_offset,
-            appended.append_time,
-            hosted.log.log_start_offset if hosted is not None and not appended.error else -1,
-            [BatchIndexAndErrorMessage(i, text) for i, text in appended.record_errors],
-            appended.message,
-        )
-        if (
-            appended.error is ErrorCode.NOT_LEADER_OR_FOLLOWER
-            and self._request.api_version >= LEADER_HINTS_FROM
-        ):
-            partition = self._broker.image.topics.partition(outcome.topic, outcome.index)
-            if partition is not None:
-                response.current_leader = LeaderIdAndEpoch(partition.leader, partition.leader_epoch)
-                leaders.add(partition.leader)
-        return response
-
-
-class _Part:
-    """One partition of a `PendingProduce`, as its waiter."""
-
-    __slots__ = ("deadline_ms", "outcome", "pending")
-
-    def __init__(self, pending: PendingProduce, outcome: Outcome, deadline_ms: int) -> None:
-        self.pending = pending
-        self.outcome = outcome
-        self.deadline_ms = deadline_ms
-
-    def reached(self, hosted: HostedPartition, error: ErrorCode) -> None:
-        """The offset is safe, or will not be."""
-        del hosted
-        self.pending.reached(self.outcome, error)
-
-
 def _slow(broker: Broker, request: Request) -> Payload | None:
     """Any number of partitions, any version."""
     message: ProduceRequest = request.decode(ProduceRequest)
@@ -354,14 +214,28 @@ def _slow(broker: Broker, request: Request) -> Payload | None:
     if any(o.hosted and o.hosted.log.sync.busy for o in outcomes) and broker.writer.full:
         _hold_back(broker, request)
         return None
-    if not closed:
+    transaction = None
+    if any(is_transactional(outcome.records) for outcome in outcomes):
+        if not _may_write(broker, request, message.transactional_id):
+            for outcome in outcomes:
+                outcome.refuse(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+            return _complete(broker, request, message, outcomes)
+        transaction = ProducedTransaction(broker, request, message, outcomes)
+    if not closed and (transaction is None or not transaction.begin()):
         unread = _append_all(broker, request, message, outcomes)
         if not unread:
             return _complete(broker, request, message, outcomes)
+        transaction = None
     # Later produce requests of this producer wait, so that sequences stay in order.
     request.exclusive = True
-    broker.spawn(_later(broker, request, message, outcomes, closed), request)
+    broker.spawn(_later(broker, request, message, outcomes, closed, transaction), request)
     return None
+
+
+def _may_write(broker: Broker, request: Request, transactional_id: str | None) -> bool:
+    return transactional_id is not None and broker.allowed.resource(
+        request, Operation.WRITE, ResourceType.TRANSACTIONAL_ID, transactional_id
+    )
 
 
 async def _later(
@@ -370,13 +244,17 @@ async def _later(
     message: ProduceRequest,
     outcomes: list[Outcome],
     closed: list[Outcome],
+    transaction: ProducedTransaction | None,
 ) -> None:
-    """Open partitions that are used for the first time; read compressed records off the loop."""
-    if closed:
-        for outcome in closed:
-            await broker.partitions.open(outcome.topic, outcome.index)
-            if _resolve(broker, request, message, outcome):
-                outcome.appended = Appended(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+    """Open partitions that are used for the first time; have their transaction verified; read
+    compressed records off the loop."""
+    for outcome in closed:
+        await broker.partitions.open(outcome.topic, outcome.index)
+        if _resolve(broker, request, message, outcome):
+            outcome.appended = Appended(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+    if transaction is not None:
+        await transaction.verify()
+    if closed or transaction is not None:
         _append_all(broker, request, message, outcomes)
     for outcome in outcomes:
         if outcome.unread and outcome.hosted is not None:
@@ -386,6 +264,7 @@ async def _later(
                 memoryview(outcome.records or b""),
                 request.api_version,
                 message.acks,
+                outcome.within,
             )
             outcome.settle(outcome.hosted, appended)
     payload = _complete(broker, request, message, outcomes)
@@ -406,7 +285,9 @@ def _append_all(
             outcome.appended = Appended(error)
             continue
         batch = memoryview(outcome.records if outcome.records is not None else b"")
-        appended = append_batch(broker, outcome.hosted, batch, request.api_version, message.acks)
+        appended = append_batch(
+            broker, outcome.hosted, batch, request.api_version, message.acks, outcome.within
+        )
         if appended is None:
             outcome.unread = unread = True
         else:
