@@ -29,7 +29,7 @@ def list_groups(state: GroupsState, states: list[str], types: list[str]) -> list
 
 
 def describe(state: GroupsState, group_id: str, version: int) -> DescribedGroup:
-    """One classic group."""
+    """One classic group; others are unknown here."""
     group = state.classic(group_id)
     return unknown_group(group_id, version) if group is None else describe_group(group)
 

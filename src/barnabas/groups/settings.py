@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 UNLIMITED: Final = (1 << 31) - 1
@@ -10,6 +10,29 @@ UNLIMITED: Final = (1 << 31) - 1
 #: Members of one group that were given an id and have not come back with it. Kafka has no limit;
 #: each costs a timer and a few hundred bytes until its session ends.
 PENDING_MEMBERS_MAX: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerGroupSettings:
+    """Kafka's configs of consumer groups (KIP-848), by their names; times in ms.
+
+    `assignors`: group.consumer.assignors, by their short names; the first is the default.
+    `upgrade`, `downgrade`, `mixed`: what group.consumer.migration.policy allows: classic groups
+    become consumer groups, the other way round, classic members join consumer groups at all.
+    `session_ms`, `heartbeat_ms`, `assignment_ms`: group.consumer.session.timeout.ms,
+    heartbeat.interval.ms, assignment.interval.ms, where the group has no config of its own.
+    `regex_refresh_ms`: group.consumer.regex.refresh.interval.ms.
+    """
+
+    assignors: tuple[str, ...] = ("uniform", "range")
+    max_size: int = UNLIMITED
+    upgrade: bool = True
+    downgrade: bool = True
+    mixed: bool = True
+    session_ms: int = 45_000
+    heartbeat_ms: int = 5_000
+    assignment_ms: int = 1_000
+    regex_refresh_ms: int = 600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +54,4 @@ class GroupSettings:
     offset_metadata_max_bytes: int = 4_096
     offsets_retention_ms: int = 604_800_000
     offsets_check_ms: int = 600_000
+    consumer: ConsumerGroupSettings = field(default_factory=ConsumerGroupSettings)

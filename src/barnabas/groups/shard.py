@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from barnabas.coordinator.effects import Effects, Now, Origin, Ticket, TimerKey
@@ -10,10 +10,21 @@ from barnabas.coordinator.framing import CoordinatorRecord
 from barnabas.groups import administration
 from barnabas.groups.classic import membership, rebalance
 from barnabas.groups.classic.group import ClassicGroup
-from barnabas.groups.classic.join import join_group
+from barnabas.groups.classic.join import check_session, join_group
+from barnabas.groups.classic.rebalance import refuse_join
 from barnabas.groups.classic.records import adopt_generation, group_of
 from barnabas.groups.classic.sync import sync_group
 from barnabas.groups.classic.timers import JoinTimer, SessionTimer, SyncTimer
+from barnabas.groups.consumer import classic_members
+from barnabas.groups.consumer.describe import describe_consumer_group
+from barnabas.groups.consumer.group import ConsumerGroup, Resolved
+from barnabas.groups.consumer.heartbeat import consumer_heartbeat
+from barnabas.groups.consumer.leaving import time_is_over
+from barnabas.groups.consumer.replay import replay_consumer
+from barnabas.groups.consumer.steps import restart_all
+from barnabas.groups.consumer.subscriptions import regexes_resolved
+from barnabas.groups.consumer.timers import ConsumerTimer, Wait
+from barnabas.groups.consumer.topics import Topics
 from barnabas.groups.context import RequestContext
 from barnabas.groups.offsets import commit, fetch
 from barnabas.groups.offsets.expiry import TOMBSTONES_AT_ONCE, expire
@@ -23,7 +34,11 @@ from barnabas.groups.records.group_metadata_value import GroupMetadataValue
 from barnabas.groups.records.offset_commit_key import OffsetCommitKey
 from barnabas.groups.records.offset_commit_value import OffsetCommitValue
 from barnabas.groups.settings import GroupSettings
-from barnabas.groups.state import GroupsState
+from barnabas.groups.state import GroupsState, Resolution
+from barnabas.wire.messages.consumer_group_describe_response import (
+    DescribedGroup as DescribedConsumerGroup,
+)
+from barnabas.wire.messages.consumer_group_heartbeat_request import ConsumerGroupHeartbeatRequest
 from barnabas.wire.messages.describe_groups_response import DescribedGroup
 from barnabas.wire.messages.heartbeat_request import HeartbeatRequest
 from barnabas.wire.messages.join_group_request import JoinGroupRequest
@@ -44,8 +59,14 @@ EXPIRY: Final = "expiry"
 class GroupShard:
     """See `coordinator.effects.Shard` for the contract."""
 
-    def __init__(self, settings: GroupSettings, new_id: Callable[[], str]) -> None:
-        self.state = GroupsState(settings, new_id)
+    def __init__(
+        self,
+        settings: GroupSettings,
+        new_id: Callable[[], str],
+        topics: Topics | None = None,
+        configs: Callable[[str], Mapping[str, int]] | None = None,
+    ) -> None:
+        self.state = GroupsState(settings, new_id, topics, configs)
         self._active = False
         self._expired = 0
         """How many groups the look under way has seen."""
@@ -56,19 +77,53 @@ class GroupShard:
         self, context: RequestContext, request: JoinGroupRequest, ticket: Ticket, now: Now
     ) -> Effects:
         """JoinGroup."""
+        group = self.state.consumer(request.group_id)
+        if group is not None and group.members:
+            error = check_session(self.state, request)
+            if error:
+                return Effects().reply(ticket, refuse_join(error, request.member_id))
+            return classic_members.join(self.state, group, context, request, ticket, now)
         return join_group(self.state, context, request, ticket, now)
 
     def sync_group(self, request: SyncGroupRequest, ticket: Ticket, now: Now) -> Effects:
         """SyncGroup."""
+        group = self.state.consumer(request.group_id)
+        if group is not None:
+            return classic_members.sync(self.state, group, request, ticket, now)
         return sync_group(self.state, request, ticket, now)
 
     def heartbeat(self, request: HeartbeatRequest, ticket: Ticket, now: Now) -> Effects:
         """Heartbeat."""
+        group = self.state.consumer(request.group_id)
+        if group is not None:
+            return classic_members.heartbeat(group, request, ticket, now)
         return membership.heartbeat(self.state, request, ticket, now)
 
     def leave_group(self, request: LeaveGroupRequest, ticket: Ticket, now: Now) -> Effects:
         """LeaveGroup, in the form of version 3: a list of members."""
+        group = self.state.consumer(request.group_id)
+        if group is not None:
+            return classic_members.leave_group(self.state, group, request, ticket, now)
         return membership.leave_group(self.state, request, ticket, now)
+
+    def consumer_group_heartbeat(
+        self,
+        context: RequestContext,
+        request: ConsumerGroupHeartbeatRequest,
+        ticket: Ticket,
+        now: Now,
+    ) -> Effects:
+        """ConsumerGroupHeartbeat."""
+        return consumer_heartbeat(self.state, context, request, ticket, now)
+
+    def take_resolutions(self) -> list[Resolution]:
+        """What decisions since the last call have asked for; `regexes_resolved` is the answer."""
+        taken, self.state.resolutions = self.state.resolutions, []
+        return taken
+
+    def regexes_resolved(self, group_id: str, found: Mapping[str, Resolved], now: Now) -> Effects:
+        """The topics of a group's regular expressions are known."""
+        return regexes_resolved(self.state, group_id, found, now)
 
     # -- offsets ---------------------------------------------------------------------------------
 
@@ -104,9 +159,23 @@ class GroupShard:
         """DescribeGroups, one group."""
         return administration.describe(self.state, group_id, version)
 
+    def describe_consumer_group(self, group_id: str) -> DescribedConsumerGroup:
+        """ConsumerGroupDescribe, one group."""
+        return describe_consumer_group(self.state, group_id)
+
     def delete_group(self, group_id: str, ticket: Ticket, now: Now) -> Effects:
         """DeleteGroups, one group."""
         return administration.delete_group(self.state, group_id, ticket, now)
+
+    def topics_changed(self, names: Iterable[str], *, created: bool) -> None:
+        """Topics were created, deleted, or got partitions: groups notice with their next beat."""
+        changed = set(names)
+        if created:
+            self.state.last_new_topics = self.state.topics.version
+        self.state.hashes.forget(changed)
+        for group in self.state.groups.values():
+            if isinstance(group, ConsumerGroup) and not changed.isdisjoint(group.topics):
+                group.metadata_changed()
 
     def topics_deleted(self, topics: Iterable[tuple[str, bytes]]) -> list[Effects]:
         """Offsets of topics (name, id) that are gone: tombstones, as several batches."""
@@ -131,6 +200,8 @@ class GroupShard:
         elif isinstance(key, GroupMetadataKey):
             assert value is None or isinstance(value, GroupMetadataValue)
             self._replay_group(key.group, value)
+        else:
+            replay_consumer(self.state, record)
 
     def _replay_offset(
         self, key: OffsetCommitKey, value: OffsetCommitValue | None, origin: Origin
@@ -151,10 +222,11 @@ class GroupShard:
 
     def _replay_group(self, group_id: str, value: GroupMetadataValue | None) -> None:
         groups = self.state.groups
+        group = self.state.classic(group_id)
         if value is None:
-            groups.pop(group_id, None)
+            if group is not None:
+                del groups[group_id]
             return
-        group = groups.get(group_id)
         if self._active and group is not None:
             adopt_generation(group, value)
         else:
@@ -171,6 +243,9 @@ class GroupShard:
         effects = Effects()
         effects.set_timer(EXPIRY, now.monotonic + self.state.settings.offsets_check_ms)
         for group in list(self.state.groups.values()):
+            if isinstance(group, ConsumerGroup):
+                restart_all(self.state, group, effects, now)
+                continue
             for member in group.members.values():
                 rebalance.restart_session(effects, group, member, now)
             if len(group.members) > self.state.settings.max_size:
@@ -181,12 +256,17 @@ class GroupShard:
         """A session, a phase of a rebalance, or the look for expired offsets."""
         if key == EXPIRY:
             return self._expire(now)
-        assert isinstance(key, JoinTimer | SyncTimer | SessionTimer)
         effects = Effects()
+        if isinstance(key, ConsumerTimer) and key.wait is not Wait.DOWNGRADE:
+            time_is_over(self.state, key, effects, now)
+            return effects
+        assert isinstance(key, JoinTimer | SyncTimer | SessionTimer | ConsumerTimer)
         group = self.state.classic(key.group_id)
         if group is None:
             return effects
         match key:
+            case ConsumerTimer():
+                rebalance.prepare(self.state, group, effects, now)
             case JoinTimer():
                 rebalance.join_phase_over(self.state, group, effects, now)
             case SyncTimer():
@@ -206,5 +286,8 @@ class GroupShard:
         """Everybody who waits for a rebalance."""
         self._active = False
         return [
-            ticket for group in self.state.groups.values() for ticket in rebalance.waiting(group)
+            ticket
+            for group in self.state.groups.values()
+            if isinstance(group, ClassicGroup)
+            for ticket in rebalance.waiting(group)
         ]

@@ -54,7 +54,8 @@ class Desk:
     """Runs decisions as the runtime does, on a clock that moves when told to."""
 
     def __init__(self, **settings: int) -> None:
-        self.settings = GroupSettings(**{"initial_rebalance_delay_ms": 0, **settings})
+        numbers: dict[str, Any] = {"initial_rebalance_delay_ms": 0, **settings}
+        self.settings = GroupSettings(**numbers)
         self.ms = 0
         self.log: list[tuple[bytes, bytes | None, Origin]] = []
         self.timers: dict[TimerKey, int] = {}

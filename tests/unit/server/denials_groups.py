@@ -7,6 +7,8 @@ from typing import Final
 
 from barnabas.wire.errors import ErrorCode
 from barnabas.wire.messages import (
+    consumer_group_describe_request,
+    consumer_group_heartbeat_request,
     delete_groups_request,
     describe_groups_request,
     find_coordinator_request,
@@ -105,6 +107,18 @@ def _offset_delete(_world: World, _version: int, _listener: str) -> Iterator[Den
     yield Denial(offset_delete_request.OffsetDeleteRequest("g", [topic]), (GROUP_DENIED,))
 
 
+def _consumer_group_heartbeat(_world: World, _version: int, _listener: str) -> Iterator[Denial]:
+    request = consumer_group_heartbeat_request.ConsumerGroupHeartbeatRequest(
+        "g", "m", 0, rebalance_timeout_ms=1, subscribed_topic_names=["t"], topic_partitions=[]
+    )
+    yield Denial(request, (GROUP_DENIED,))
+
+
+def _consumer_group_describe(_world: World, _version: int, _listener: str) -> Iterator[Denial]:
+    request = consumer_group_describe_request.ConsumerGroupDescribeRequest(["g"])
+    yield Denial(request, (GROUP_DENIED,))
+
+
 GROUP_DENIALS: Final[dict[int, Build]] = {
     8: _offset_commit,
     9: _offset_fetch,
@@ -117,4 +131,6 @@ GROUP_DENIALS: Final[dict[int, Build]] = {
     16: _list_groups,
     42: _delete_groups,
     47: _offset_delete,
+    68: _consumer_group_heartbeat,
+    69: _consumer_group_describe,
 }

@@ -22,6 +22,7 @@ from barnabas.groups.settings import PENDING_MEMBERS_MAX
 from barnabas.wire.errors import ErrorCode
 
 if TYPE_CHECKING:
+    from barnabas.groups.consumer.group import ConsumerGroup
     from barnabas.groups.context import RequestContext
     from barnabas.groups.state import GroupsState
     from barnabas.wire.messages.join_group_request import JoinGroupRequest
@@ -38,21 +39,21 @@ def join_group(
     ticket: Ticket,
     now: Now,
 ) -> Effects:
-    """Decide a JoinGroup for a group that is classic, or not there."""
+    """Decide a JoinGroup for a group that is classic, or empty, or not there."""
     effects = Effects()
-    settings = state.settings
-    session_ms = request.session_timeout_ms
-    if not settings.min_session_ms <= session_ms <= settings.max_session_ms:
-        return effects.reply(
-            ticket, refuse_join(ErrorCode.INVALID_SESSION_TIMEOUT, request.member_id)
-        )
+    error = check_session(state, request)
+    if error:
+        return effects.reply(ticket, refuse_join(error, request.member_id))
     group = state.classic(request.group_id)
+    former = state.consumer(request.group_id)
     is_new = group is None
     if group is None:
         if request.member_id:
             return effects.reply(
                 ticket, refuse_join(ErrorCode.UNKNOWN_MEMBER_ID, request.member_id)
             )
+        if former is not None:
+            former.write_tombstones(effects)
         group = state.groups[request.group_id] = ClassicGroup(request.group_id, now.wall)
     if not _has_room(state, group, request.member_id):
         group.remove(request.member_id)
@@ -66,13 +67,28 @@ def join_group(
     if is_new:
         # So that a group is there for everybody from its first member on, also after a crash.
         write_new_group(effects, group)
-        effects.refused = lambda error: _forget(state, group, ticket, error)
+        effects.refused = lambda error: _forget(state, group, former, ticket, error)
     return effects
 
 
-def _forget(state: GroupsState, group: ClassicGroup, ticket: Ticket, error: ErrorCode) -> Effects:
-    """The log does not take a new group."""
+def check_session(state: GroupsState, request: JoinGroupRequest) -> ErrorCode:
+    """Whether the session that a member asks for is within the limits."""
+    settings = state.settings
+    fits = settings.min_session_ms <= request.session_timeout_ms <= settings.max_session_ms
+    return ErrorCode.NONE if fits else ErrorCode.INVALID_SESSION_TIMEOUT
+
+
+def _forget(
+    state: GroupsState,
+    group: ClassicGroup,
+    former: ConsumerGroup | None,
+    ticket: Ticket,
+    error: ErrorCode,
+) -> Effects:
+    """The log does not take a new group, which was to take the place of `former`."""
     state.groups.pop(group.group_id, None)
+    if former is not None:
+        state.groups[group.group_id] = former
     return Effects().reply(ticket, refuse_join(error))
 
 

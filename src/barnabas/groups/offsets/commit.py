@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from barnabas.coordinator.effects import Effects, Now, Ticket
 from barnabas.groups.classic.group import ClassicGroup, State
 from barnabas.groups.classic.rebalance import restart_session
+from barnabas.groups.consumer.commits import check_commit
+from barnabas.groups.consumer.group import ConsumerGroup
 from barnabas.groups.records.offset_commit_key import OffsetCommitKey
 from barnabas.groups.records.offset_commit_value import OffsetCommitValue
 from barnabas.wire.errors import ErrorCode
@@ -116,6 +119,20 @@ def _check_commit(
 ) -> ErrorCode:
     generation = request.generation_id_or_member_epoch
     group = state.groups.get(request.group_id)
+    if isinstance(group, ConsumerGroup):
+        return check_commit(
+            group,
+            request.member_id,
+            request.group_instance_id,
+            generation,
+            (
+                (topic.topic_id, p.partition_index)
+                for topic in request.topics
+                for p in topic.partitions
+            ),
+            version=context.api_version,
+            transactional=False,
+        )
     if group is None:
         if generation < 0:
             return ErrorCode.NONE  # somebody who only keeps offsets here; replay makes the group
@@ -160,7 +177,17 @@ def commit_in_transaction(
     effects = Effects()
     effects.producer = (request.producer_id, request.producer_epoch)
     group = state.groups.get(request.group_id)
-    if group is not None:
+    if isinstance(group, ConsumerGroup):
+        error = check_commit(
+            group,
+            request.member_id,
+            request.group_instance_id,
+            request.generation_id,
+            _places(state, request),
+            version=0,
+            transactional=True,
+        )
+    elif group is not None:
         error = check_classic(
             group,
             request.member_id,
@@ -191,6 +218,15 @@ def commit_in_transaction(
             answers.append(TxnOffsetCommitResponsePartition(part.partition_index, code))
         response.topics.append(TxnOffsetCommitResponseTopic(topic.name, answers))
     return effects.reply(ticket, response)
+
+
+def _places(
+    state: GroupsState, request: TxnOffsetCommitRequest
+) -> Iterator[tuple[bytes | None, int]]:
+    for topic in request.topics:
+        found = state.topics.by_name(topic.name)
+        for part in topic.partitions:
+            yield None if found is None else found.topic_id, part.partition_index
 
 
 def delete_offsets(state: GroupsState, request: OffsetDeleteRequest, ticket: Ticket) -> Effects:

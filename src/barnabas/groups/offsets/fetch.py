@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from barnabas.groups.consumer.commits import check_fetch
 from barnabas.wire.errors import ErrorCode
 from barnabas.wire.messages.offset_fetch_response import (
     OffsetFetchResponseGroup,
@@ -28,6 +29,11 @@ def fetch_offsets(
     `require_stable` (KIP-447): a partition for which a transaction holds an offset is refused.
     """
     group_id = request.group_id
+    group = state.consumer(group_id)
+    if group is not None:
+        error = check_fetch(group, request.member_id, request.member_epoch)
+        if error:
+            return refuse_fetch(request, error)
     if request.topics is None:
         known = state.offsets.of_group(group_id)
         asked = [(name, ZERO, sorted(parts)) for name, parts in known.items()]

@@ -43,7 +43,7 @@ def handle(broker: Broker, request: Request, message: JoinGroupRequest) -> JoinG
     if not group_id:
         return refuse(ErrorCode.INVALID_GROUP_ID)
     ticket = RequestTicket(request, refuse, finish)
-    context = context_of(request)
+    context = context_of(broker, request)
     broker.coordinators.groups.run(
         group_id, ticket, lambda shard, now: shard.join_group(context, message, ticket, now)
     )

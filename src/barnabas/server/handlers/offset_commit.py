@@ -50,7 +50,7 @@ def handle(
         return response
 
     ticket = RequestTicket(request, lambda error: refuse_commit(message, error), finish)
-    context = context_of(request)
+    context = context_of(broker, request)
     broker.coordinators.groups.run(
         group_id, ticket, lambda shard, now: shard.commit_offsets(context, message, ticket, now)
     )

@@ -1,0 +1,1 @@
+"""Groups whose assignment the coordinator computes and reconciles by epochs (KIP-848)."""
