@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import Final
 
 BROKER: Final[Mapping[str, str]] = {
+    "add.partitions.to.txn.retry.backoff.max.ms": "How long a write waits while its producer's last transaction is ended.",
+    "add.partitions.to.txn.retry.backoff.ms": "How long until such a write is tried again.",
     "advertised.listeners": "The addresses that clients are told; the listeners' own where it is unset.",
     "auto.create.topics.enable": "Whether a client's look at a topic that is not there creates it.",
     "barnabas.ack.mode": "What an acknowledgement promises: synced to the disk, or in the page cache.",
@@ -103,6 +105,14 @@ BROKER: Final[Mapping[str, str]] = {
     "replica.high.watermark.checkpoint.interval.ms": "How often high watermarks are written down.",
     "socket.listen.backlog.size": "How many clients the kernel lets wait to be accepted.",
     "socket.request.max.bytes": "A larger request closes its connection.",
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "How often the node looks for transactions that take too long.",
+    "transaction.max.timeout.ms": "The longest time-out of a transaction that a producer may ask for.",
+    "transaction.partition.verification.enable": "Whether the coordinator is asked before records join a transaction.",
+    "transaction.remove.expired.transaction.cleanup.interval.ms": "How often the node looks for transactional ids that nobody uses.",
+    "transaction.state.log.min.isr": "min.insync.replicas of the topic of transactions, set when it is made.",
+    "transaction.state.log.num.partitions": "Partitions of the topic of transactions, when it is made.",
+    "transaction.state.log.segment.bytes": "Segments of the topic of transactions have this size, set when it is made.",
+    "transactional.id.expiration.ms": "Transactional ids that nobody uses are kept for so long.",
 }
 
 TOPIC: Final[Mapping[str, str]] = {

@@ -133,7 +133,10 @@ _WARNED: Final[Mapping[str, _Rule]] = {
         "one node holds one replica; topics that are created automatically will fail.",
     ),
     "log.preallocate": (_is(True), "segments are not preallocated."),
-    "transaction.two.phase.commit.enable": (_is(True), "transactions are not built yet."),
+    "transaction.two.phase.commit.enable": (
+        _is(True),
+        "the request that asks for it (KIP-939) is unstable.",
+    ),
     "unstable.api.versions.enable": (_is(True), "there are no unstable versions here."),
     "unstable.feature.versions.enable": (_is(True), "there are no unstable versions here."),
 }

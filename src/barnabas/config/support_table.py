@@ -7,6 +7,8 @@ from typing import Final
 
 WORKS: Final = frozenset(
     {
+        "add.partitions.to.txn.retry.backoff.max.ms",
+        "add.partitions.to.txn.retry.backoff.ms",
         "advertised.listeners",
         "auto.create.topics.enable",
         "broker.id",
@@ -97,6 +99,14 @@ WORKS: Final = frozenset(
         "replica.high.watermark.checkpoint.interval.ms",
         "socket.listen.backlog.size",
         "socket.request.max.bytes",
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms",
+        "transaction.max.timeout.ms",
+        "transaction.partition.verification.enable",
+        "transaction.remove.expired.transaction.cleanup.interval.ms",
+        "transaction.state.log.min.isr",
+        "transaction.state.log.num.partitions",
+        "transaction.state.log.segment.bytes",
+        "transactional.id.expiration.ms",
     }
 )
 """Honoured in full."""
@@ -104,7 +114,6 @@ WORKS: Final = frozenset(
 _ONE_LOOP = "a node is one event loop; there is no pool or queue of this kind to size."
 _ALONE = "it matters only with more than one node."
 _GROUPS = "groups of this kind are not built yet."
-_TRANSACTIONS = "transactions are not built yet."
 _TIERED = "it matters only with tiered storage, which is not built yet."
 _SECURITY = "it matters only on TLS and SASL listeners, which are not built yet."
 _METRICS = "metrics are counted from the start of the node; who scrapes them makes rates."
@@ -125,9 +134,9 @@ _QUIET: Final = (
     ("offsets.load.buffer.size", "offsets are read in pieces of 1 MiB."),
     ("offsets.", _GROUPS),
     ("share.", _GROUPS),
-    ("transaction.", _TRANSACTIONS),
-    ("transactional.", _TRANSACTIONS),
-    ("add.partitions.to.txn.", _TRANSACTIONS),
+    ("transaction.state.log.load.buffer.size", "transactions are read in pieces of 1 MiB."),
+    ("transaction.state.log.replication.factor", _ONE_REPLICA),
+    ("transaction.two.phase.commit.enable", "the request that asks for it (KIP-939) is unstable."),
     ("replication.quota.window.", _ALONE),
     ("alter.log.dirs.replication.quota.window.", _ALONE),
     ("leader.replication.throttled.rate", _ALONE),
