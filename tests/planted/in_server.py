@@ -143,6 +143,14 @@ BUGS = (
         (MEMORY + "test_a_request_that_waits_does_not_keep_its_bytes",),
     ),
     Bug(
+        "told as often as asked",
+        "A small request that names the same broker again and again makes an answer of gigabytes.",
+        "server/handlers/describe_configs.py",
+        "in enumerate(_distinct(message.resources))",
+        "in enumerate(message.resources)",
+        ("tests/unit/server/test_amplification.py::test_what_is_named_often_is_told_once",),
+    ),
+    Bug(
         "acks=0 answered",
         "A refused batch of an acks=0 producer is answered, which it takes for a later answer.",
         "server/handlers/produce.py",

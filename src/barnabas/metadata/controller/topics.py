@@ -58,11 +58,12 @@ def create_topics(
     for topic in unique:
         try:
             result, created = _create(image, settings, topic, forwarded, charge)
-            records += created
         except KafkaError as error:
             result = _failed(topic.name, error)
+        else:
+            records += created
+            check_record_count(records)  # at once: what is too large is not worked out to its end
         results.append(result)
-    check_record_count(records)
     for name, count in counts.items():
         if count > 1:
             results.append(_refused(name, "Duplicate topic name."))

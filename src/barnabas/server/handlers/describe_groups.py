@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 async def handle(
     broker: Broker, request: Request, message: DescribeGroupsRequest
 ) -> DescribeGroupsResponse:
-    """Describe some groups."""
+    """Describe some groups, each once, however often it is named."""
     groups = []
-    for group_id in message.groups:
+    for group_id in dict.fromkeys(message.groups):
         found = await _describe(broker, request, group_id)
         if message.include_authorized_operations and not found.error_code:
             found.authorized_operations = broker.allowed.operations(

@@ -28,17 +28,21 @@ if TYPE_CHECKING:
 async def handle(
     broker: Broker, request: Request, message: DescribeProducersRequest
 ) -> DescribeProducersResponse:
-    """The producers that each partition remembers, and their open transactions."""
+    """The producers that each partition remembers, and their open transactions; each partition
+    once, however often it is named."""
     topics = []
+    wanted: dict[str, dict[int, None]] = {}
     for topic in message.topics:
-        refused = _refusal(broker, request, topic.name)
+        wanted.setdefault(topic.name, {}).update(dict.fromkeys(topic.partition_indexes))
+    for name, indexes in wanted.items():
+        refused = _refusal(broker, request, name)
         partitions = [
             PartitionResponse(index, refused.code, refused.message)
             if refused is not None
-            else await _partition(broker, topic.name, index)
-            for index in topic.partition_indexes
+            else await _partition(broker, name, index)
+            for index in indexes
         ]
-        topics.append(TopicResponse(topic.name, partitions))
+        topics.append(TopicResponse(name, partitions))
     return DescribeProducersResponse(topics=topics)
 
 

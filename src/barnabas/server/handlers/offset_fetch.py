@@ -41,11 +41,13 @@ IDS_FROM = 10
 async def handle(
     broker: Broker, request: Request, message: OffsetFetchRequest
 ) -> OffsetFetchResponse:
-    """What groups have committed."""
+    """What groups have committed; all that a group has is told once, however often it is named."""
     if request.api_version >= GROUPS_FROM:
+        whole = {g.group_id: g for g in message.groups if g.topics is None}
         groups = [
             await _fetch(broker, request, group, require_stable=message.require_stable)
             for group in message.groups
+            if group.topics is not None or group is whole[group.group_id]
         ]
         return OffsetFetchResponse(groups=groups)
     topics = None
