@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from typing import Any, NamedTuple
 
 from tests.interop.conftest import absent
-from tests.interop.kafka import REPOSITORY, Node, run
+from tests.interop.kafka import JAVA_CLASSES, REPOSITORY, Node, java_command, run
 
 CACHE = REPOSITORY / ".cache"
 PYTHON = CACHE / "python-clients"
@@ -15,6 +16,7 @@ GO = CACHE / "go-clients"
 NODE_JS = REPOSITORY / "tests" / "interop" / "node"
 RECORDS = ("cluster", "topics", "configs", "acks", "idempotent", "large", "offsets", "deleted")
 STOPS = (*RECORDS, "directories", "operated")
+QUICK_JVM = ("-Xmx96m", "-XX:TieredStopAtLevel=1")
 
 
 class Program(NamedTuple):
@@ -32,6 +34,12 @@ class Program(NamedTuple):
                 absent("the clients for Python")
             module = self.name.replace("-", "_")
             return [str(PYTHON / "bin" / "python"), "-m", f"tests.interop.clients.{module}_client"]
+        if self.language == "ours":
+            return [sys.executable, "-m", f"tests.interop.clients.{self.name}_client"]
+        if self.language == "java":
+            if shutil.which("java") is None or not (JAVA_CLASSES / ".made").exists():
+                absent("Java and the compiled helpers")
+            return java_command("GroupMember", options=QUICK_JVM)
         if self.language == "go":
             if not GO.exists():
                 absent("the clients for Go")
@@ -56,6 +64,10 @@ class Program(NamedTuple):
         )
         return found
 
+    def member(self, node: Node, settings: dict[str, Any]) -> list[str]:
+        """The command of a member of a group (see tests/interop/clients/member.py)."""
+        return [*self.command(), "member", node.address, json.dumps(settings)]
+
     def _run(self, verb: str, node: Node, *stops: str, stdin: str | None = None) -> str:
         command = [*self.command(), verb, node.address, *stops]
         return run(command, stdin=stdin, name=f"{self.name} {verb}", directory=REPOSITORY).stdout
@@ -69,3 +81,8 @@ PROGRAMS = (
     Program("kafkajs", "node", reads=False, stops=(*RECORDS, "operated")),
     Program("platformatic", "node", reads=False),
 )
+
+CONFLUENT = Program("confluent", "ours")
+JAVA = Program("java", "java")
+"""Those whose tours are tests of their own (test_librdkafka.py, test_java_client.py)."""
+NAMED = {program.name: program for program in (*PROGRAMS, CONFLUENT, JAVA)}

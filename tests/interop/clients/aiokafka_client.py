@@ -9,10 +9,19 @@ from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import (
+    AIOKafkaConsumer,
+    AIOKafkaProducer,
+    ConsumerRebalanceListener,
+    TopicPartition,
+)
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
     InvalidConfigurationError,
     InvalidPartitionsError,
     InvalidTopicError,
@@ -22,6 +31,7 @@ from aiokafka.errors import (
     for_code,
 )
 
+from tests.interop.clients.member import Notes, now
 from tests.interop.clients.stops import (
     EVENTS,
     FIRST_TIMESTAMP,
@@ -309,11 +319,71 @@ async def read_topics(address: str) -> None:
     print_read(found)
 
 
+class Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Notes assignments; a rebalance waits until what was handed out is committed."""
+
+    def __init__(self, notes: Notes, reader: Any, busy: asyncio.Lock) -> None:
+        self.notes, self.reader, self.busy = notes, reader, busy
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        async with self.busy:
+            self.notes.revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        # The only place where the client has it.
+        self.notes.given(assigned, self.reader._coordinator.generation)
+
+
+async def member(address: str, text: str) -> None:
+    """See `clients.member`."""
+    notes, busy = Notes(text), asyncio.Lock()
+    chosen = notes.settings
+    assignor = {"range": RangePartitionAssignor, "sticky": StickyPartitionAssignor}[chosen.assignor]
+    reader = AIOKafkaConsumer(
+        bootstrap_servers=address,
+        group_id=chosen.group,
+        group_instance_id=chosen.instance,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level=chosen.isolation,
+        session_timeout_ms=chosen.session_ms,
+        heartbeat_interval_ms=chosen.heartbeat_ms,
+        partition_assignment_strategy=(assignor,),
+        fetch_max_wait_ms=50,
+    )
+    reader.subscribe([chosen.topic], listener=Rebalances(notes, reader, busy))
+    async with started(reader):
+        while not notes.leaving.is_set():
+            found = await reader.getmany(timeout_ms=100, max_records=500)
+            if found:
+                await commit(notes, reader, busy, found)
+        notes.revoked(reader.assignment())  # its end asks no listener
+
+
+async def commit(
+    notes: Notes, reader: Any, busy: asyncio.Lock, found: dict[TopicPartition, list[Any]]
+) -> None:
+    """Note what was handed out and commit it, unless the group is being rebalanced."""
+    records = {
+        where.partition: [(one.offset, one.value) for one in some] for where, some in found.items()
+    }
+    offsets, begun = notes.consumed(records), now()
+    wanted = {TopicPartition(notes.settings.topic, each): to for each, to in offsets.items()}
+    async with busy:
+        try:
+            await reader.commit(wanted)
+        except (CommitFailedError, IllegalStateError):
+            return
+        notes.committed(begun, offsets)
+
+
 def main() -> None:
-    """`tour ADDRESS STOP…`, `write ADDRESS`, `read ADDRESS`."""
+    """`tour ADDRESS STOP…`, `write ADDRESS`, `read ADDRESS`, `member ADDRESS SETTINGS`."""
     verb, address, *stops = sys.argv[1:]
     if verb == "tour":
         asyncio.run(tour(address, stops))
+    elif verb == "member":
+        asyncio.run(member(address, *stops))
     else:
         asyncio.run({"write": write, "read": read_topics}[verb](address))
 

@@ -9,20 +9,32 @@ from contextlib import closing, contextmanager
 from typing import Any
 from uuid import UUID
 
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import (
+    ConsumerRebalanceListener,
+    KafkaAdminClient,
+    KafkaConsumer,
+    KafkaProducer,
+    OffsetAndMetadata,
+    TopicPartition,
+)
 from kafka.admin import AlterConfigOp, ConfigResource
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.errors import (
+    CommitFailedError,
     ElectionNotNeededError,
     InvalidConfigurationError,
     InvalidPartitionsError,
     InvalidTopicError,
     MessageSizeTooLargeError,
     OffsetOutOfRangeError,
+    RebalanceInProgressError,
     TopicAlreadyExistsError,
     UnknownTopicOrPartitionError,
     for_code,
 )
 
+from tests.interop.clients.member import Notes, now
 from tests.interop.clients.stops import (
     EVENTS,
     FIRST_TIMESTAMP,
@@ -337,11 +349,73 @@ def read_topics(address: str) -> None:
     print_read(found)
 
 
+class Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Notes assignments."""
+
+    def __init__(self, notes: Notes, reader: Any) -> None:
+        self.notes, self.reader = notes, reader
+
+    def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        self.notes.revoked(revoked)
+
+    def on_partitions_lost(self, lost: set[TopicPartition]) -> None:
+        self.notes.lost(lost)
+
+    def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        # The only place where the client has it.
+        self.notes.given(assigned, self.reader._coordinator._generation.generation_id)
+
+
+def member(address: str, text: str) -> None:
+    """See `clients.member`."""
+    notes = Notes(text)
+    chosen = notes.settings
+    assignors = {"range": RangePartitionAssignor, "cooperative-sticky": CooperativeStickyAssignor}
+    reader = KafkaConsumer(
+        bootstrap_servers=address,
+        group_id=chosen.group,
+        group_instance_id=chosen.instance,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level=chosen.isolation,
+        session_timeout_ms=chosen.session_ms,
+        heartbeat_interval_ms=chosen.heartbeat_ms,
+        partition_assignment_strategy=[assignors[chosen.assignor]],
+        fetch_max_wait_ms=50,
+    )
+    reader.subscribe([chosen.topic], listener=Rebalances(notes, reader))
+    while not notes.leaving.is_set():
+        found = reader.poll(timeout_ms=100)
+        if found:
+            commit(notes, reader, found)
+    reader.close()
+
+
+def commit(notes: Notes, reader: Any, found: dict[TopicPartition, list[Any]]) -> None:
+    """Note what was handed out and commit it, unless the group is being rebalanced."""
+    records = {
+        where.partition: [(one.offset, one.value) for one in some] for where, some in found.items()
+    }
+    offsets, begun = notes.consumed(records), now()
+    topic = notes.settings.topic
+    wanted = {
+        TopicPartition(topic, each): OffsetAndMetadata(offset, "", -1)
+        for each, offset in offsets.items()
+    }
+    try:
+        reader.commit(wanted)
+    except (CommitFailedError, RebalanceInProgressError):
+        return
+    notes.committed(begun, offsets)
+
+
 def main() -> None:
-    """`tour ADDRESS STOP…`, `write ADDRESS`, `read ADDRESS`."""
+    """`tour ADDRESS STOP…`, `write ADDRESS`, `read ADDRESS`, `member ADDRESS SETTINGS`."""
     verb, address, *stops = sys.argv[1:]
     if verb == "tour":
         tour(address, stops)
+    elif verb == "member":
+        member(address, *stops)
     else:
         {"write": write, "read": read_topics}[verb](address)
 

@@ -4,7 +4,8 @@
 // `tour` goes to the named stops and prints `ok` and the stop's name after each; any surprise ends
 // the program. `write` produces the topics that its standard input lists in JSON, each with the codec
 // that is asked for; `read` reads topics to the count that is asked for and prints their records as
-// JSON. Bytes are hexadecimal, or null.
+// JSON. Bytes are hexadecimal, or null. `member HOST:PORT SETTINGS` joins a group until standard input
+// ends, and prints what happens to it (see tests/interop/clients/member.py).
 package main
 
 import (
@@ -42,6 +43,7 @@ type client interface {
 	stops(address string) map[string]func()
 	write(address, topic, codec string, records []record)
 	read(address, topic string, count int) []record
+	member(address string, notes *notes)
 }
 
 func main() {
@@ -58,6 +60,8 @@ func main() {
 		for _, topic := range asked() {
 			chosen.write(address, topic.Topic, topic.Codec, topic.decoded())
 		}
+	case "member":
+		chosen.member(address, joined(os.Args[4]))
 	case "read":
 		found := map[string][]jsonRecord{}
 		for _, topic := range asked() {

@@ -2,10 +2,11 @@
 //
 // `tour HOST:PORT STOP…` goes to the named stops and prints `ok` and the stop's name after each; any
 // surprise ends the program. `write HOST:PORT` produces the topics that standard input lists in JSON,
-// each with the codec that is asked for. Bytes are hexadecimal, or null.
+// each with the codec that is asked for. Bytes are hexadecimal, or null. For `member` see member.js.
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { text } from 'node:stream/consumers'
+import { Notes } from './member.js'
 
 export const EVENTS = 300
 export const FIRST_TIMESTAMP = 1_700_000_000_000
@@ -32,13 +33,17 @@ export async function until (what, holds) {
 
 const fromHex = value => (value === null ? null : Buffer.from(value, 'hex'))
 
-export async function main (stops, write) {
+export async function main (stops, write, member) {
   const [verb, address, ...named] = process.argv.slice(2)
   if (verb === 'tour') {
     for (const stop of named) {
       await stops[stop](address)
       console.log('ok', stop)
     }
+    return
+  }
+  if (verb === 'member') {
+    await member(address, new Notes(named[0]))
     return
   }
   assert.equal(verb, 'write')

@@ -199,4 +199,38 @@ async function write (address, topic, codec, records) {
   })
 }
 
-await main({ cluster, topics, configs, acks, idempotent, large, offsets, deleted, operated }, write)
+// Of a commit during a rebalance the client itself takes care: it joins again and reads again.
+async function member (address, notes) {
+  const { group, topic, session_ms: sessionTimeout, heartbeat_ms: heartbeatInterval, isolation } = notes.settings
+  const consumer = connect(address).consumer({
+    groupId: group,
+    sessionTimeout,
+    heartbeatInterval,
+    rebalanceTimeout: 10_000,
+    maxWaitTimeInMs: 50,
+    readUncommitted: isolation === 'read_uncommitted'
+  })
+  consumer.on(consumer.events.REBALANCING, () => notes.gone('revoked'))
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => notes.assigned(payload.memberAssignment[topic] ?? []))
+  await consumer.connect()
+  await consumer.subscribe({ topic, fromBeginning: true })
+  await consumer.run({
+    autoCommit: false,
+    eachBatchAutoResolve: false,
+    eachBatch: async ({ batch: { messages: found, partition }, resolveOffset, heartbeat, isStale }) => {
+      if (isStale() || found.length === 0) return
+      notes.consumed(partition, found.map(one => [Number(one.offset), String(one.value)]))
+      const { offset } = found.at(-1)
+      resolveOffset(offset)
+      const begun = notes.begin()
+      await consumer.commitOffsets([{ topic, partition, offset: String(BigInt(offset) + 1n) }])
+      notes.committed(begun, partition, Number(offset) + 1)
+      await heartbeat()
+    }
+  })
+  await notes.leaving
+  await consumer.disconnect()
+  notes.gone('revoked')
+}
+
+await main({ cluster, topics, configs, acks, idempotent, large, offsets, deleted, operated }, write, member)

@@ -1,7 +1,7 @@
 // @platformatic/kafka: administration, and producers with every codec that the runtime has and acks.
 import assert from 'node:assert/strict'
 import {
-  Admin, Producer, alterConfigsV2, createPartitionsV3, deleteRecordsV2, describeClusterV1, describeConfigsV4,
+  Admin, Consumer, Producer, alterConfigsV2, createPartitionsV3, deleteRecordsV2, describeClusterV1, describeConfigsV4,
   describeQuorumV2, incrementalAlterConfigsV1, listOffsetsV9, listPartitionReassignmentsV0
 } from '@platformatic/kafka'
 import { EVENTS, FIRST_TIMESTAMP, events, main, until } from './client.js'
@@ -229,4 +229,60 @@ async function write (address, topic, codec, records) {
   })
 }
 
-await main({ cluster, topics, configs, acks, idempotent, large, offsets, deleted, directories, operated }, write)
+// The client commits the offset of the last message, and reads on behind it. After a rebalance it reads from what is
+// committed, while messages from before are still in its stream: what was handed out already is left out.
+async function member (address, notes) {
+  const { group, topic, session_ms: sessionTimeout, heartbeat_ms: heartbeatInterval, isolation } = notes.settings
+  const consumer = new Consumer({
+    clientId: notes.settings.client,
+    bootstrapBrokers: [address],
+    groupId: group,
+    sessionTimeout,
+    heartbeatInterval,
+    rebalanceTimeout: 10_000,
+    maxWaitTime: 50,
+    retries: 200, // while the coordinator loads
+    retryDelay: 100,
+    isolationLevel: isolation === 'read_committed' ? 'READ_COMMITTED' : 'READ_UNCOMMITTED',
+    autocommit: false
+  })
+  consumer.on('consumer:group:rebalance', () => notes.gone('revoked'))
+  consumer.on('consumer:group:join', ({ assignments, generationId }) =>
+    notes.assigned(assignments.filter(one => one.topic === topic).flatMap(one => one.partitions), generationId))
+  const handedOut = new Map()
+  const stream = await consumer.consume({ topics: [topic], mode: 'committed', fallbackMode: 'earliest' })
+  const handOut = async () => {
+    for await (const first of stream) {
+      const byPartition = new Map([[first.partition, [first]]])
+      for (let next = stream.read(); next !== null; next = stream.read()) {
+        byPartition.set(next.partition, [...(byPartition.get(next.partition) ?? []), next])
+      }
+      for (const [partition, read] of byPartition) {
+        const found = read.filter(({ offset }) => {
+          const isNew = offset > (handedOut.get(partition) ?? -1n)
+          if (isNew) handedOut.set(partition, offset)
+          return isNew
+        })
+        if (found.length === 0) continue
+        notes.consumed(partition, found.map(one => [Number(one.offset), String(one.value)]))
+        await commit(consumer, notes, partition, found.at(-1).offset)
+      }
+    }
+  }
+  await Promise.race([handOut(), notes.leaving])
+  await consumer.close(true)
+  notes.gone('revoked')
+}
+
+async function commit (consumer, notes, partition, offset) {
+  const begun = notes.begin()
+  try {
+    await consumer.commit({ offsets: [{ topic: notes.settings.topic, partition, offset, leaderEpoch: 0 }] })
+  } catch (error) {
+    assert(JSON.stringify(flat(error)).match(/REBALANCE_IN_PROGRESS|UNKNOWN_MEMBER_ID|ILLEGAL_GENERATION/), error)
+    return
+  }
+  notes.committed(begun, partition, Number(offset))
+}
+
+await main({ cluster, topics, configs, acks, idempotent, large, offsets, deleted, directories, operated }, write, member)

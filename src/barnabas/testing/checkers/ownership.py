@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from barnabas.testing.checkers.events import Assigned, Crashed, Event, Lost, Place, Revoked
@@ -49,11 +50,23 @@ def _in_generation(events: list[Event]) -> list[Violation]:
                         found.append(Violation("owned twice", text))
             case Revoked() | Lost():
                 held.get((event.group, event.client), set()).difference_update(event.partitions)
+                if isinstance(event, Revoked):
+                    _release(owners, event.client, set(event.partitions))
             case Crashed():
                 for (_, client), mine in held.items():
                     if client == event.client:
+                        _release(owners, client, mine)
                         mine.clear()
     return found
+
+
+def _release(
+    owners: dict[tuple[str, int, Place], str], client: str, places: Collection[Place]
+) -> None:
+    """What a client has no more may be another's in the same generation: a static member that is
+    started anew gets it back without a rebalance."""
+    for key in [key for key, owner in owners.items() if owner == client and key[2] in places]:
+        del owners[key]
 
 
 def _in_time(events: list[Event]) -> list[Violation]:

@@ -1,0 +1,113 @@
+"""Groups of real clients: members join, leave, crash and come again under load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+from tests.interop.kafka import KafkaProcess, Node, target_class
+from tests.interop.members import QUICK_GROUPS, Group, Member
+from tests.interop.programs import NAMED
+
+
+class Case(NamedTuple):
+    """A client and its way to be a member."""
+
+    program: str
+    assignor: str
+    static: bool = False
+    own_faults: tuple[str, ...] = ()
+    """Rules that the client breaks by itself, on an Apache Kafka as well."""
+
+    def __str__(self) -> str:
+        return f"{self.program}-{self.assignor}{'-static' if self.static else ''}"
+
+
+CASES = (
+    Case("confluent", "range"),
+    Case("confluent", "cooperative-sticky"),
+    Case("aiokafka", "range"),
+    Case("kafka-python", "range"),
+    Case("kafka-python", "cooperative-sticky"),
+    Case("kafkajs", "RoundRobinAssigner"),
+    # After a rebalance it reads on from where it was long before, or from the beginning.
+    Case("platformatic", "roundrobin", own_faults=("commit back", "commit lost")),
+    Case("franz-go", "range"),
+    Case("franz-go", "cooperative-sticky"),
+    Case("sarama", "range"),
+    Case("java", "range"),
+    Case("java", "cooperative-sticky"),
+)
+STATIC = (Case("java", "range", static=True), Case("franz-go", "cooperative-sticky", static=True))
+LONG_MS = 30_000
+RANGE = ("java", "franz-go", "confluent", "sarama", "kafka-python", "aiokafka")
+"""Clients whose range assignors know each other's words."""
+
+
+@pytest.fixture(scope="module", params=["target", pytest.param("kafka", marks=pytest.mark.soak)])
+def grouping(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Node]:
+    """A node that misses members soon; in long runs a real Kafka, too."""
+    made = target_class() if request.param == "target" else KafkaProcess
+    if made is KafkaProcess:
+        request.getfixturevalue("java")
+    with made(tmp_path_factory.mktemp("groups"), QUICK_GROUPS) as node:
+        yield node
+    assert "a bug of ours" not in node.log_text(), node.log_tail()
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_members_come_and_go(grouping: Node, case: Case) -> None:
+    program = NAMED[case.program]
+    with Group(grouping, str(case)) as group:
+        one, two, three = (group.join(program, case.assignor) for _ in range(3))
+        group.shared_by(one, two, three)
+        four = group.join(program, case.assignor)
+        group.shared_by(one, two, three, four)
+        one.leave()
+        group.shared_by(two, three, four)
+        two.kill()
+        group.shared_by(three, four)
+        five = group.join(program, case.assignor)
+        group.shared_by(three, four, five)
+        group.finish()
+        group.check(case.own_faults)
+
+
+@pytest.mark.parametrize("case", STATIC, ids=str)
+def test_static_members_crash_and_come_again_without_a_rebalance(
+    grouping: Node, case: Case
+) -> None:
+    program = NAMED[case.program]
+    with Group(grouping, str(case)) as group:
+        names = ("left", "middle", "right")
+
+        def join(name: str) -> Member:
+            return group.join(program, case.assignor, instance=name, session_ms=LONG_MS)
+
+        left, middle, right = (join(name) for name in names)
+        group.shared_by(left, middle, right)
+        before = group.generation(left, middle, right)
+        middle.kill()
+        again = join("middle")
+        group.shared_by(left, again, right)
+        assert group.generation(left, again, right) == before
+        group.finish()
+        group.check()
+
+
+def test_clients_of_many_languages_in_one_group(grouping: Node) -> None:
+    with Group(grouping, "mixed") as group:
+        members = [group.join(NAMED[name], "range") for name in RANGE]
+        group.shared_by(*members)
+        members.pop(0).leave()
+        group.shared_by(*members)
+        members.pop(0).kill()
+        group.shared_by(*members)
+        members.append(group.join(NAMED["java"], "range"))
+        group.shared_by(*members)
+        group.finish()
+        group.check()
