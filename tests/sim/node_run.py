@@ -10,7 +10,7 @@ from random import Random
 from barnabas.client.cluster import Cluster
 from barnabas.client.config import ClientConfig, ProducerConfig
 from barnabas.client.errors import ClientError
-from barnabas.client.producer import Producer
+from barnabas.client.sender import Sender
 from barnabas.records.compression import Codec
 from barnabas.testing.checkers import History, Partition, Violation, check
 from barnabas.testing.sim import DiskFault, FaultPlan, SimHost, SimWorld
@@ -114,7 +114,7 @@ class LibraryProducer:
         run, number = self._run, 0
         config = ClientConfig(request_timeout_ms=3_000, socket_connection_setup_timeout_ms=3_000)
         cluster = Cluster(self._ports, [(run.address, 9092)], config)
-        producer = Producer(cluster, self.config)
+        producer = Sender(cluster, self.config)
         flights: list[asyncio.Task[None]] = []
         stable = sorted(name for name in run.topics if not name.startswith("v"))
         while not run.over:
@@ -135,7 +135,7 @@ class LibraryProducer:
         await cluster.close()
 
     def _send(
-        self, producer: Producer, topic: str, partition: Partition, value: bytes
+        self, producer: Sender, topic: str, partition: Partition, value: bytes
     ) -> asyncio.Task[None]:
         run = self._run
         sent = run.history.send(
@@ -149,7 +149,7 @@ class LibraryProducer:
         async def deliver() -> None:
             try:
                 delivery = await producer.send(topic, value, partition=partition.number)
-                run.history.ack(sent, await delivery)
+                run.history.ack(sent, (await delivery).offset)
             except (ClientError, KafkaError):
                 return
 

@@ -12,7 +12,7 @@ from barnabas.client.admin import Admin, NewTopic
 from barnabas.client.cluster import Cluster
 from barnabas.client.fetcher import Fetcher
 from barnabas.client.offsets import LATEST, list_offsets
-from barnabas.client.producer import Producer
+from barnabas.client.sender import Sender
 from barnabas.config.broker import BrokerConfig, default_properties
 from barnabas.host import new_event_loop, open_ports
 from barnabas.ports import Ports
@@ -27,7 +27,7 @@ async def use(ports: Ports, address: tuple[str, int], name: bytes) -> list[bytes
     """Write to a topic that both nodes have, and read all of it; also the cluster's id."""
     async with Cluster(ports, [address]) as cluster:
         assert await Admin(cluster).create_topics([NewTopic("same", 1)]) == {}
-        async with Producer(cluster) as producer:
+        async with Sender(cluster) as producer:
             for number in range(RECORDS):
                 await producer.send("same", b"%s/%d" % (name, number))
         found: list[bytes] = []

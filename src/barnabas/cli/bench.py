@@ -12,7 +12,7 @@ from barnabas.client.config import ProducerConfig
 from barnabas.client.fetch_core import TopicPartition
 from barnabas.client.fetcher import Fetcher
 from barnabas.client.offsets import EARLIEST, LATEST, list_offsets
-from barnabas.client.producer import Producer
+from barnabas.client.sender import Sender
 from barnabas.instruments import Times, quantile_ns
 from barnabas.ports import Random
 
@@ -92,7 +92,7 @@ class Production:
         """Send everything and wait for the acknowledgements. Raises what the first failure was when
         nothing was delivered."""
         now_ns = self._now_ns = cluster.ports.clock.monotonic_ns
-        async with Producer(cluster, self._config) as producer:
+        async with Sender(cluster, self._config) as producer:
             producer.on_batch = self._settled
             await producer.prepare(self._topic)
             began = now_ns()
@@ -111,7 +111,7 @@ class Production:
         nbytes = self._delivered * self._size
         return Result(self._delivered, self._failed, nbytes, took, self._times, self._longest)
 
-    async def _send(self, cluster: Cluster, producer: Producer, began: int) -> None:
+    async def _send(self, cluster: Cluster, producer: Sender, began: int) -> None:
         values = Values(self._size, cluster.ports.random)
         now_ns, sent = self._now_ns, self._sent
         for number in range(self._records):
@@ -189,7 +189,7 @@ async def round_trips(cluster: Cluster, topic: str, records: int, size: int) -> 
     addresses = [(node.host, node.port) for node in cluster.metadata.nodes.values()]
     async with (
         Cluster(cluster.ports, addresses, cluster.config) as other,
-        Producer(other, ProducerConfig(linger_ms=0)) as producer,
+        Sender(other, ProducerConfig(linger_ms=0)) as producer,
     ):
         await producer.prepare(topic)
         name = (topic, 0)

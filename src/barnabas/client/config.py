@@ -37,8 +37,15 @@ class ProducerConfig:
     max_in_flight: int = 5
     max_request_size: int = 1_048_576
     buffer_memory: int = 32 * 1024 * 1024
+    retries: int = 0x7FFFFFFF
     retry_backoff_ms: int = 100
     retry_backoff_max_ms: int = 1_000
+    max_block_ms: int = 60_000
+    """How long a record waits for the metadata of its topic."""
+    partitioner: str = "default"
+    """One of `partitioner.HASHES`: Java's choice, or one of librdkafka's by its name."""
+    partitioner_ignore_keys: bool = False
+    partitioner_adaptive_partitioning_enable: bool = True
 
     def __post_init__(self) -> None:
         if self.acks not in (-1, 0, 1):

@@ -26,11 +26,19 @@ class RequestTimedOut(ClientError):
 
 
 class DeliveryFailed(ClientError):
-    """A record was given up; `maybe_written` says whether a copy of it may be in the log."""
+    """A record was given up; `maybe_written` says whether a copy of it may be in the log.
 
-    def __init__(self, message: str, *, maybe_written: bool) -> None:
+    `attempts` counts how often it was sent; the cause is what the last attempt met.
+    """
+
+    def __init__(self, message: str, *, maybe_written: bool, attempts: int = 0) -> None:
         super().__init__(message)
         self.maybe_written = maybe_written
+        self.attempts = attempts
+
+
+class BufferFull(ClientError):
+    """Records that wait take all of `buffer.memory`: wait for room first."""
 
 
 class RecordTooLarge(ClientError):

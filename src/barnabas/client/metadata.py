@@ -92,15 +92,21 @@ class MetadataCache:
             return -1
         return found.leader if found.leader in self.nodes else -1
 
-    def moved(self, topic: str, partition: int, leader: int, leader_epoch: int) -> None:
-        """A node said who leads a partition now (KIP-951); ignored unless it is news."""
+    def moved(self, topic: str, partition: int, leader: int, leader_epoch: int) -> bool:
+        """A node said who leads a partition now (KIP-951); whether that was news."""
         state = self.topics.get(topic)
         if state is None or (old := state.partitions.get(partition)) is None:
-            return
-        if leader in self.nodes and leader_epoch > old.leader_epoch:
-            state.partitions[partition] = PartitionState(
-                partition, leader, leader_epoch, old.replicas, old.isr, old.offline, old.error
-            )
+            return False
+        if leader not in self.nodes or leader_epoch <= old.leader_epoch:
+            return False
+        state.partitions[partition] = PartitionState(
+            partition, leader, leader_epoch, old.replicas, old.isr, old.offline, old.error
+        )
+        return True
+
+    def met(self, node: int, host: str, port: int, rack: str | None) -> None:
+        """A node said where another one is (KIP-951)."""
+        self.nodes[node] = NodeAddress(node, host, port, rack)
 
 
 def _partition(entry: MetadataResponsePartition) -> PartitionState:

@@ -9,25 +9,23 @@ Rules (KIP-98, KIP-480 and the behaviour of Kafka's own producer):
 * A batch that may have been written keeps its sequence for life: it is repeated unchanged or given
   up, never sent under a new sequence, because that would store it twice.
 * A hole in the sequences (a batch that was given up or refused) makes the partition start over with
-  a new producer id, once nothing of the old one is in flight.
+  the next epoch of the producer id (KIP-360), once nothing of the old one is in flight.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from barnabas.client.accumulator import Accumulator
 from barnabas.client.backoff import backoff_ms
-from barnabas.client.batches import Batch, BatchState
+from barnabas.client.batches import NOBODY, Batch, BatchState, Identity
 from barnabas.client.config import ProducerConfig
-from barnabas.client.errors import DeliveryFailed, RecordTooLarge
-from barnabas.client.partitioner import Partitioner
-from barnabas.records.batch import HEADER_SIZE
-from barnabas.records.builder import record_size_bound
-from barnabas.records.record import Headers
+from barnabas.client.errors import DeliveryFailed
 from barnabas.wire.errors import ErrorCode, KafkaError
 
 _MAX_SEQUENCE = 0x7FFFFFFF
+_LAST_EPOCH = 0x7FFF - 1
 _SEQUENCE_LOST = frozenset(
     {
         ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
@@ -66,7 +64,7 @@ class _Queue:
         self.sent: deque[Batch] = deque()
         self.in_flight = 0
         self.generation = 0
-        self.identity = (-1, -1)
+        self.identity = NOBODY
         self.next_sequence = -1
         #: The node knows the producer id: out of order sequences are refused from then on.
         self.proven = False
@@ -76,106 +74,50 @@ class _Queue:
 class ProducerCore:
     """State of a producer. `now` is monotonic milliseconds; `below(n)` draws from [0, n).
 
-    The shell appends records, calls `drain` for what to send, and reports how each batch fared by
-    `acknowledged` or `failed`. It looks at `wants_identity` and `stale_topics` after each call.
+    The shell appends to `records`, calls `drain` for what to send, and reports how each batch fared
+    by `acknowledged` or `failed`. It looks at `wants_identity` and `stale_topics` after each call.
+    `settled` hears of each batch whose fate is known.
     """
 
-    def __init__(self, config: ProducerConfig, below: Callable[[int], int]) -> None:
+    def __init__(
+        self,
+        config: ProducerConfig,
+        below: Callable[[int], int],
+        settled: Callable[[Batch], None] | None = None,
+    ) -> None:
         self._config = config
         self._below = below
-        self._partitioners: dict[str, Partitioner] = {}
+        self._settled = settled
+        self.records = Accumulator(config, below, self._begun, self._waiting)
         self._queues: dict[tuple[str, int], _Queue] = {}
         self._active: dict[tuple[str, int], _Queue] = {}
-        self._open: dict[tuple[str, int], Batch] = {}
-        self._identity = (-1, -1)
+        self._identity = NOBODY
         self._generation = 0
         self._turn = 0
         self._in_flight: dict[int, int] = {}
-        self.buffered_bytes = 0
-        self.has_news = False
-        """A batch was begun or filled since the shell last looked."""
         self.wants_identity = False
         self.stale_topics: set[str] = set()
 
-    # -- topics --
-
-    def knows(self, topic: str) -> bool:
-        """Whether records for `topic` can be appended."""
-        return topic in self._partitioners
-
-    def learn(self, topic: str, partitions: int) -> None:
-        """A topic has this many partitions."""
-        known = self._partitioners.get(topic)
-        if known is None:
-            self._partitioners[topic] = Partitioner(partitions, self._below)
-        else:
-            known.resize(partitions)
-
-    # -- appending --
-
-    @property
-    def full(self) -> bool:
-        """Whether records must wait for memory."""
-        return self.buffered_bytes >= self._config.buffer_memory
-
-    def append(
-        self,
-        topic: str,
-        partition: int | None,
-        key: bytes | None,
-        value: bytes | None,
-        timestamp: int,
-        headers: Headers,
-        now: int,
-    ) -> Batch:
-        """Add a record and return its batch, where it is the last one.
-
-        Raises `RecordTooLarge`. The topic must be known.
-        """
-        size = record_size_bound(key, value, headers)
-        free = partition is None and key is None
-        if partition is None:
-            partition = self._partitioners[topic].partition(key)
-        name = (topic, partition)
-        batch = self._open.get(name)
-        if batch is None or batch.size + size > self._config.batch_size:
-            if batch is not None:
-                self._close(name, batch)
-                if free:
-                    partition = self._partitioners[topic].partition(key)
-                    name = (topic, partition)
-            batch = self._open.get(name) or self._start(name, size, now)
-        batch.records.append((key, value, timestamp, headers))
-        batch.size += size
-        self.buffered_bytes += size
-        return batch
-
-    def _start(self, name: tuple[str, int], size: int, now: int) -> Batch:
-        if size > self._config.max_request_size:
-            raise RecordTooLarge(
-                f"a record of {size} bytes exceeds max.request.size ({self._config.max_request_size})"
-            )
-        batch = Batch(name[0], name[1], now, now + self._config.delivery_timeout_ms)
+    def _begun(self, batch: Batch) -> None:
+        name = (batch.topic, batch.partition)
         queue = self._queues.get(name)
         if queue is None:
             queue = self._queues[name] = _Queue(start_over=self._config.enable_idempotence)
         queue.fresh.append(batch)
         self._active[name] = queue
-        self._open[name] = batch
-        self.has_news = True
-        return batch
 
-    def _close(self, name: tuple[str, int], batch: Batch) -> None:
-        batch.state = BatchState.READY
-        del self._open[name]
-        self.has_news = True
-        self._partitioners[name[0]].batch_full(name[1])
+    def _waiting(self, topic: str, partitions: Sequence[int]) -> Sequence[int]:
+        """How many batches wait for each of these partitions."""
+        queues = self._active
+        found: list[int] = []
+        for partition in partitions:
+            queue = queues.get((topic, partition))
+            found.append(0 if queue is None else len(queue.fresh) + len(queue.sent))
+        return found
 
     def close_batches(self) -> None:
         """Whatever is gathered goes out now, without lingering."""
-        for batch in self._open.values():
-            batch.state = BatchState.READY
-        self._open.clear()
+        self.records.close_all()
 
     def unfinished(self) -> list[Batch]:
         """All batches whose fate is open, in no particular order."""
@@ -183,7 +125,7 @@ class ProducerCore:
 
     def abandon(self, error: Exception) -> None:
         """Nothing can be delivered any more: give up every batch."""
-        self._open.clear()
+        self.records.close_all()
         for batch in self.unfinished():
             self._release(batch, error)
         self._queues.clear()
@@ -193,7 +135,7 @@ class ProducerCore:
 
     def identified(self, producer_id: int, epoch: int) -> None:
         """A node gave us a producer id."""
-        self._identity = (producer_id, epoch)
+        self._identity = Identity(producer_id, epoch)
         self._generation += 1
         self.wants_identity = False
 
@@ -205,8 +147,8 @@ class ProducerCore:
         calls: dict[int, list[Batch]] = {}
         sizes: dict[int, int] = {}
         for name, queue in self._in_turn():
-            self._expire(name, queue, now)
-            batch = self._next(name, queue, now)
+            self._expire(queue, now)
+            batch = self._next(queue, now)
             if batch is None:
                 continue
             node = leader(*name)
@@ -234,7 +176,7 @@ class ProducerCore:
         self._turn = (self._turn + 1) % max(len(items), 1)
         return items[self._turn :] + items[: self._turn]
 
-    def _next(self, name: tuple[str, int], queue: _Queue, now: int) -> Batch | None:
+    def _next(self, queue: _Queue, now: int) -> Batch | None:
         """The batch of this partition that may go out, if any."""
         if queue.in_flight < len(queue.sent):
             # Something waits for a repetition: oldest first, alone.
@@ -244,10 +186,9 @@ class ProducerCore:
             return None
         head = queue.fresh[0]
         if head.state is BatchState.OPEN:
-            if now < head.created_ms + self._config.linger_ms and not self.full:
+            if now < head.created_ms + self._config.linger_ms and not self.records.full:
                 return None
-            head.state = BatchState.READY
-            del self._open[name]
+            self.records.shut(head)
         if head.retry_ms > now:
             return None
         if queue.start_over and not self._renew(queue):
@@ -259,12 +200,19 @@ class ProducerCore:
         return head
 
     def _renew(self, queue: _Queue) -> bool:
-        """Give a partition a fresh producer id; False when one must be asked for first."""
+        """Begin a partition's sequences anew; False when that must wait.
+
+        It takes the next epoch of the producer id, without asking a node (KIP-360). The first id,
+        and one whose epochs are used up, has to be asked for.
+        """
         if queue.sent:
             return False
         if queue.generation == self._generation:
-            self.wants_identity = True
-            return False
+            producer_id, epoch = self._identity
+            if producer_id < 0 or epoch >= _LAST_EPOCH:
+                self.wants_identity = True
+                return False
+            self.identified(producer_id, epoch + 1)
         queue.generation = self._generation
         queue.identity = self._identity
         queue.next_sequence = 0
@@ -283,12 +231,11 @@ class ProducerCore:
 
     def _stamp(self, queue: _Queue, batch: Batch) -> None:
         config = self._config
-        producer_id, epoch = queue.identity
         batch.stamp(
-            config.compression, config.compression_level, producer_id, epoch, queue.next_sequence
+            config.compression, config.compression_level, queue.identity, queue.next_sequence
         )
         if config.enable_idempotence:
-            queue.next_sequence = (queue.next_sequence + len(batch.records)) & _MAX_SEQUENCE
+            queue.next_sequence = (queue.next_sequence + batch.count) & _MAX_SEQUENCE
 
     def wait_ms(self, now: int) -> int | None:
         """How long `drain` will have nothing new to do; None: until something else happens."""
@@ -321,44 +268,51 @@ class ProducerCore:
         self._finish(queue, batch, None)
         self._settle(queue)
 
-    def failed(self, batch: Batch, error: Exception, now: int) -> None:
-        """An attempt failed: a `KafkaError` is the node's answer, anything else means no answer."""
+    def failed(self, batch: Batch, error: Exception, now: int, *, moved: bool = False) -> None:
+        """An attempt failed: a `KafkaError` is the node's answer, anything else means no answer.
+
+        `moved`: the answer named a leader that was not known yet, so there is no need to wait
+        (KIP-951).
+        """
         queue = self._queues[batch.topic, batch.partition]
         queue.in_flight -= 1
+        batch.last_error = error
         code = error.code if isinstance(error, KafkaError) else ErrorCode.NETWORK_EXCEPTION
         if code in _MAYBE_WRITTEN:
             batch.maybe_written = True
-        if code.refreshes_metadata:
+        if code.refreshes_metadata and not moved:
             self.stale_topics.add(batch.topic)
         if code in _SEQUENCE_LOST and self._config.enable_idempotence:
-            self._sequence_lost(queue, batch, error)
-        elif code.retriable and now < batch.deadline_ms:
-            self._repeat(batch, now)
-        elif batch.maybe_written:
-            self._give_up(queue, batch, DeliveryFailed(str(error), maybe_written=True))
+            self._sequence_lost(queue, batch)
+        elif code.retriable and now < batch.deadline_ms and batch.attempts <= self._config.retries:
+            self._repeat(batch, now, moved)
+        elif code.retriable or batch.maybe_written:
+            self._give_up(queue, batch, self._undelivered(batch, "was given up"))
         else:
             self._give_up(queue, batch, error)
         self._settle(queue)
 
-    def _repeat(self, batch: Batch, now: int) -> None:
+    def _repeat(self, batch: Batch, now: int, at_once: bool) -> None:
         batch.state = BatchState.WAITING
-        batch.retry_ms = now + backoff_ms(
-            batch.attempts - 1,
-            self._config.retry_backoff_ms,
-            self._config.retry_backoff_max_ms,
-            self._below,
-        )
+        batch.retry_ms = now
+        if not at_once:
+            batch.retry_ms += backoff_ms(
+                batch.attempts - 1,
+                self._config.retry_backoff_ms,
+                self._config.retry_backoff_max_ms,
+                self._below,
+            )
 
-    def _sequence_lost(self, queue: _Queue, batch: Batch, error: Exception) -> None:
+    def _sequence_lost(self, queue: _Queue, batch: Batch) -> None:
         """The node expected another sequence. Only the oldest batch can be the cause."""
         batch.state = BatchState.WAITING
         if queue.sent[0] is not batch:
             return
         queue.start_over = True
         if batch.maybe_written:
-            self._give_up(queue, batch, DeliveryFailed(str(error), maybe_written=True))
+            self._give_up(queue, batch, self._undelivered(batch, "lost its place in the sequence"))
 
-    def _expire(self, name: tuple[str, int], queue: _Queue, now: int) -> None:
+    def _expire(self, queue: _Queue, now: int) -> None:
         """Give up batches that are out of time and not in flight; the oldest are in front."""
         while queue.sent and queue.sent[0].deadline_ms <= now:
             batch = queue.sent[0]
@@ -369,15 +323,27 @@ class ProducerCore:
         while queue.fresh and queue.fresh[0].deadline_ms <= now:
             batch = queue.fresh.popleft()
             if batch.state is BatchState.OPEN:
-                del self._open[name]
+                self.records.shut(batch)
             self._release(batch, self._expired(batch))
 
     def _expired(self, batch: Batch) -> DeliveryFailed:
-        return DeliveryFailed(
-            f"{batch.topic}-{batch.partition} took nothing within "
-            f"{self._config.delivery_timeout_ms / 1000:g} s",
+        seconds = self._config.delivery_timeout_ms / 1000
+        return self._undelivered(batch, f"was not taken within {seconds:g} s")
+
+    @staticmethod
+    def _undelivered(batch: Batch, what: str) -> DeliveryFailed:
+        """What happened to a batch, with the number of attempts and what the last one met."""
+        attempts = f"{batch.attempts} attempt{'' if batch.attempts == 1 else 's'}"
+        last = f"; the last: {batch.last_error}" if batch.last_error is not None else ""
+        sure = "; a copy may be in the log" if batch.maybe_written else ""
+        error = DeliveryFailed(
+            f"a batch of {batch.count} for {batch.topic}-{batch.partition} {what}, "
+            f"{attempts}{last}{sure}",
             maybe_written=batch.maybe_written,
+            attempts=batch.attempts,
         )
+        error.__cause__ = batch.last_error
+        return error
 
     def _give_up(self, queue: _Queue, batch: Batch, error: Exception) -> None:
         queue.start_over = self._config.enable_idempotence
@@ -388,8 +354,10 @@ class ProducerCore:
         self._release(batch, error)
 
     def _release(self, batch: Batch, error: Exception | None) -> None:
-        self.buffered_bytes -= batch.size - HEADER_SIZE
+        self.records.released(batch)
         batch.finish(error)
+        if self._settled is not None:
+            self._settled(batch)
 
     def _settle(self, queue: _Queue) -> None:
         """Once nothing is in flight after a hole, what surely was not written gets a new start."""
@@ -397,16 +365,9 @@ class ProducerCore:
             return
         for batch in reversed(tuple(queue.sent)):
             if batch.maybe_written:
-                self._finish(
-                    queue,
-                    batch,
-                    DeliveryFailed(
-                        "an earlier batch of the partition failed, and this one may be written",
-                        maybe_written=True,
-                    ),
-                )
+                failed = self._undelivered(batch, "came behind one that failed")
+                self._finish(queue, batch, failed)
             else:
                 queue.sent.remove(batch)
                 batch.state = BatchState.READY
-                batch.data = None
                 queue.fresh.appendleft(batch)

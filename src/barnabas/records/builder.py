@@ -34,19 +34,19 @@ MAX_RECORD_OVERHEAD = 21
 """Most bytes of a record beside key, value, headers and their lengths (as Kafka estimates)."""
 
 
-_SMALL = 8192
+SMALL = 8192
 """Below this a number takes at most two bytes as a zig-zag varint."""
 
 
 def _small_varints() -> tuple[bytes, ...]:
     one = [bytes((value << 1,)) for value in range(64)]
-    twos = [raw & 127 | 128 | raw >> 7 << 8 for raw in range(128, 2 * _SMALL, 2)]
+    twos = [raw & 127 | 128 | raw >> 7 << 8 for raw in range(128, 2 * SMALL, 2)]
     packed = pack(f"<{len(twos)}H", *twos)
     return (*one, *(packed[at : at + 2] for at in range(0, len(packed), 2)))
 
 
-_VARINTS = _small_varints()
-_NULL_KEY_AND = tuple(b"\x01" + length for length in _VARINTS)
+VARINTS = _small_varints()
+_NULL_KEY_AND = tuple(b"\x01" + length for length in VARINTS)
 """A null key and the length of the value."""
 
 
@@ -56,8 +56,9 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-def _encode_varint(value: int) -> bytes:
-    return _VARINTS[value] if 0 <= value < _SMALL else _varint(value)
+def encode_varint(value: int) -> bytes:
+    """A number as a zig-zag varint."""
+    return VARINTS[value] if 0 <= value < SMALL else _varint(value)
 
 
 def encode_record(
@@ -68,16 +69,16 @@ def encode_record(
     headers: Headers,
 ) -> bytes:
     """One record with its length in front."""
-    parts = [b"\0", _encode_varint(timestamp_delta), _encode_varint(offset_delta)]
-    parts += (b"\x01",) if key is None else (_encode_varint(len(key)), key)
-    parts += (b"\x01",) if value is None else (_encode_varint(len(value)), value)
-    parts.append(_encode_varint(len(headers)))
+    parts = [b"\0", encode_varint(timestamp_delta), encode_varint(offset_delta)]
+    parts += (b"\x01",) if key is None else (encode_varint(len(key)), key)
+    parts += (b"\x01",) if value is None else (encode_varint(len(value)), value)
+    parts.append(encode_varint(len(headers)))
     for name, content in headers:
         raw = name.encode()
-        parts += (_encode_varint(len(raw)), raw)
-        parts += (b"\x01",) if content is None else (_encode_varint(len(content)), content)
+        parts += (encode_varint(len(raw)), raw)
+        parts += (b"\x01",) if content is None else (encode_varint(len(content)), content)
     body = b"".join(parts)
-    return _encode_varint(len(body)) + body
+    return encode_varint(len(body)) + body
 
 
 def _encode_all(records: Sequence[NewRecord], base_timestamp: int) -> bytes:
@@ -88,18 +89,18 @@ def _encode_all(records: Sequence[NewRecord], base_timestamp: int) -> bytes:
     fixed = width_ends = 0
     for delta, (key, value, timestamp, headers) in enumerate(records):
         if timestamp != last_timestamp or delta >= width_ends:
-            time = b"\0" + _encode_varint(timestamp - base_timestamp)
+            time = b"\0" + encode_varint(timestamp - base_timestamp)
             last_timestamp = timestamp
             width = uvarint_size(delta << 1)
             width_ends = 1 << (7 * width - 1)
             fixed = len(time) + width + 3  # with the lengths of key and value, and no headers
-        if key is not None or headers or value is None or (size := len(value)) >= _SMALL - 16:
+        if key is not None or headers or value is None or (size := len(value)) >= SMALL - 16:
             parts.append(encode_record(delta, timestamp - base_timestamp, key, value, headers))
             continue
         parts += (
-            _VARINTS[fixed + size if size < 64 else fixed + size + 1],
+            VARINTS[fixed + size if size < 64 else fixed + size + 1],
             time,
-            _VARINTS[delta] if delta < _SMALL else _varint(delta),
+            VARINTS[delta] if delta < SMALL else _varint(delta),
             _NULL_KEY_AND[size],
             value,
             b"\0",

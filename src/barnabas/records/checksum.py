@@ -1,10 +1,11 @@
-"""CRC-32C (Castagnoli), the checksum of batches and producer snapshots."""
+"""CRC-32C (Castagnoli), the checksum of batches and producer snapshots, and the CRC-32 of zlib."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.machinery import PathFinder
 from importlib.util import find_spec, module_from_spec
+from zlib import crc32
 
 from barnabas.wire.primitives import Buffer
 
@@ -28,4 +29,4 @@ def _load() -> Callable[[Buffer], int]:
 
 crc32c = _load()
 
-__all__ = ["crc32c"]
+__all__ = ["crc32", "crc32c"]

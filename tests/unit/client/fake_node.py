@@ -62,7 +62,7 @@ class FakeNode:
         self.host = host
         self.partitions = partitions
         self.logs: dict[int, list[bytes]] = defaultdict(list)
-        self.sequences: dict[tuple[int, int], deque[tuple[int, int, int]]] = {}
+        self.sequences: dict[tuple[int, int, int], deque[tuple[int, int, int]]] = {}
         self.faults: deque[Fault] = deque()
         self.seen: list[str] = []
         self.producer_ids = 0
@@ -139,7 +139,8 @@ class FakeNode:
         header = read_header(data)
         base = self.end(partition)
         if header.producer_id >= 0:
-            recent = self.sequences.setdefault((header.producer_id, partition), deque(maxlen=5))
+            producer = (header.producer_id, header.producer_epoch, partition)
+            recent = self.sequences.setdefault(producer, deque(maxlen=5))
             first, last = header.base_sequence, header.last_sequence
             for known in recent:
                 if known[:2] == (first, last):

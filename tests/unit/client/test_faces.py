@@ -13,7 +13,7 @@ from barnabas.client.config import ClientConfig, ProducerConfig
 from barnabas.client.errors import CannotConnect, ConnectionLost, DeliveryFailed, RequestTimedOut
 from barnabas.client.fetcher import Fetcher
 from barnabas.client.offsets import EARLIEST, LATEST, list_offsets
-from barnabas.client.producer import Producer
+from barnabas.client.sender import Sender
 from barnabas.testing.sim import SimWorld
 from barnabas.wire.errors import ErrorCode, KafkaError
 from barnabas.wire.messages.metadata_request import MetadataRequest
@@ -68,9 +68,9 @@ def play(
 
 async def send_numbers(cluster: Cluster, count: int, config: ProducerConfig = QUICK) -> list[int]:
     """Send 0, 1, 2, ... with keys; the offsets."""
-    async with Producer(cluster, config) as producer:
+    async with Sender(cluster, config) as producer:
         sent = [await producer.send("t", b"%d" % n, key=b"k%d" % (n % 7)) for n in range(count)]
-        return [await delivery for delivery in sent]
+        return [(await delivery).offset for delivery in sent]
 
 
 def numbers(node: FakeNode) -> list[int]:
@@ -135,20 +135,21 @@ def test_a_refused_batch_fails_alone() -> None:
         node.faults.append(refuse(ErrorCode.INVALID_RECORD))
 
     async def work(cluster: Cluster, node: FakeNode) -> None:
-        async with Producer(cluster, ProducerConfig(linger_ms=0)) as producer:
+        async with Sender(cluster, ProducerConfig(linger_ms=0)) as producer:
             bad = await producer.send("t", b"bad")
             with pytest.raises(KafkaError, match="INVALID_RECORD"):
                 await bad
-            assert await (await producer.send("t", b"good")) == 0
+            assert (await (await producer.send("t", b"good"))).offset == 0
         assert [record.value for record in node.records(0)] == [b"good"]
-        assert node.producer_ids == 2
+        assert sorted(node.sequences) == [(1, 1, 0)]
+        assert node.producer_ids == 1
 
     play(work, prepare=prepare)
 
 
 def test_time_runs_out_when_the_node_is_gone() -> None:
     async def work(cluster: Cluster, node: FakeNode) -> None:
-        async with Producer(cluster, ProducerConfig(delivery_timeout_ms=3000)) as producer:
+        async with Sender(cluster, ProducerConfig(delivery_timeout_ms=3000)) as producer:
             await producer.prepare("t")
             node.stop()
             sent = await producer.send("t", b"lost")
@@ -161,7 +162,7 @@ def test_time_runs_out_when_the_node_is_gone() -> None:
 def test_a_full_memory_waits_and_goes_on() -> None:
     async def work(cluster: Cluster, node: FakeNode) -> None:
         small = ProducerConfig(batch_size=150, buffer_memory=400, linger_ms=1000)
-        async with Producer(cluster, small) as producer:
+        async with Sender(cluster, small) as producer:
             await producer.prepare("t")
             sent = 0
             while producer.try_send("t", b"%d" % sent) is not None:
@@ -177,8 +178,8 @@ def test_a_full_memory_waits_and_goes_on() -> None:
 def test_acks_0_has_no_answers() -> None:
     async def work(cluster: Cluster, node: FakeNode) -> None:
         loose = ProducerConfig(acks=0, enable_idempotence=False, linger_ms=0)
-        async with Producer(cluster, loose) as producer:
-            assert await (await producer.send("t", b"x")) == -1
+        async with Sender(cluster, loose) as producer:
+            assert (await (await producer.send("t", b"x"))).offset == -1
         await cluster.ask(MetadataRequest(topics=[]), MetadataResponse, node=1)
         assert [record.value for record in node.records(0)] == [b"x"]
         assert "InitProducerId" not in node.seen

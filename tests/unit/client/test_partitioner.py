@@ -7,7 +7,8 @@ from random import Random
 
 import pytest
 
-from barnabas.client.partitioner import MAX_REMEMBERED_KEYS, Partitioner, murmur2
+from barnabas.client.hashes import murmur2
+from barnabas.client.partitioner import MAX_REMEMBERED_KEYS, Partitioner
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ class Rig:
     def __init__(self, config: ProducerConfig | None = None, partitions: int = 1) -> None:
         self.config = config or ProducerConfig(batch_size=200, linger_ms=5)
         self.core = ProducerCore(self.config, lambda n: n // 2)
-        self.core.learn("t", partitions)
+        self.core.records.learn("t", partitions)
         self.now = 0
         self.ids = 0
         self.proven = True
@@ -38,13 +38,17 @@ class Rig:
         self.core.identified(100 + self.ids, 0)
 
     def add(self, value: bytes = b"v" * 80, partition: int | None = 0) -> Batch:
-        return self.core.append("t", partition, None, value, 1, (), self.now)
+        return self.core.records.append("t", partition, None, value, 1, (), self.now)
+
+    def values(self, batch: Batch) -> list[bytes | None]:
+        assert batch.data is not None
+        return [record.value for record in read_records(batch.data, limit=1 << 20)]
 
     def wants_identity(self) -> bool:
         return self.core.wants_identity
 
     def is_full(self) -> bool:
-        return self.core.full
+        return self.core.records.full
 
     def full_batches(self, count: int, partition: int = 0) -> list[Batch]:
         """Batches of one record each, closed."""
@@ -135,7 +139,7 @@ def test_a_record_beyond_the_request_size_is_refused() -> None:
     rig = Rig(ProducerConfig(max_request_size=1000))
     with pytest.raises(RecordTooLarge):
         rig.add(b"x" * 1000)
-    assert rig.core.buffered_bytes == 0
+    assert rig.core.records.buffered_bytes == 0
 
 
 def test_memory_is_counted_until_the_fate_is_known() -> None:
@@ -147,11 +151,11 @@ def test_memory_is_counted_until_the_fate_is_known() -> None:
     rig.acknowledge(batches[0])
     assert not rig.is_full()
     rig.acknowledge(batches[1])
-    assert rig.core.buffered_bytes == 0
+    assert rig.core.records.buffered_bytes == 0
 
 
 def test_full_memory_sends_what_still_lingers() -> None:
-    rig = Rig(ProducerConfig(batch_size=10_000, buffer_memory=100, linger_ms=1000))
+    rig = Rig(ProducerConfig(batch_size=10_000, buffer_memory=90, linger_ms=1000))
     rig.identify()
     assert rig.drain() == []
     batch = rig.add()
@@ -295,21 +299,19 @@ def test_after_a_failure_one_batch_at_a_time_oldest_first() -> None:
     assert all(batch.error is None for batch in batches)
 
 
-def test_a_refused_batch_fails_and_the_rest_gets_a_new_producer_id() -> None:
+def test_a_refused_batch_fails_and_the_rest_gets_the_next_epoch() -> None:
     rig = ready()
     bad, good = rig.full_batches(2)
     rig.drain_all()
     rig.fail(bad, ErrorCode.INVALID_RECORD)
     assert isinstance(bad.error, KafkaError)
     rig.fail(good, ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER)
-    assert rig.drain() == []
-    assert rig.core.wants_identity
-    rig.identify()
     assert rig.drain() == [good]
-    assert stamp(good) == (102, 0, 0)
+    assert stamp(good) == (101, 1, 0)
+    assert rig.values(good) == [b"v" * 150]
 
 
-def test_other_partitions_keep_their_producer_id() -> None:
+def test_other_partitions_keep_their_epoch() -> None:
     rig = Rig(partitions=2)
     rig.identify()
     [bad] = rig.full_batches(1, 0)
@@ -321,10 +323,8 @@ def test_other_partitions_keep_their_producer_id() -> None:
     [later] = rig.full_batches(1, 1)
     [fresh] = rig.full_batches(1, 0)
     rig.drain()
-    rig.identify()
-    rig.drain()
     assert stamp(later) == (101, 0, 1)
-    assert stamp(fresh) == (102, 0, 0)
+    assert stamp(fresh) == (101, 1, 0)
 
 
 def test_a_batch_that_may_be_written_never_gets_a_second_sequence() -> None:
@@ -358,10 +358,47 @@ def test_a_lost_sequence_of_the_oldest_batch_starts_over() -> None:
     rig.drain()
     rig.fail(batch, ErrorCode.UNKNOWN_PRODUCER_ID)
     assert batch.state is BatchState.READY
+    assert rig.drain() == [batch]
+    assert stamp(batch) == (101, 1, 0)
+
+
+def test_an_id_whose_epochs_are_used_up_is_replaced() -> None:
+    rig = Rig()
+    rig.core.identified(7, 32_766)
+    [batch] = rig.full_batches(1)
     rig.drain()
+    rig.fail(batch, ErrorCode.UNKNOWN_PRODUCER_ID)
+    assert rig.drain() == []
+    assert rig.wants_identity()
     rig.identify()
     assert rig.drain() == [batch]
-    assert stamp(batch) == (102, 0, 0)
+    assert stamp(batch) == (101, 0, 0)
+
+
+def test_a_leader_named_in_the_answer_is_tried_at_once() -> None:
+    rig = ready()
+    [batch] = rig.full_batches(1)
+    rig.drain()
+    rig.core.request_done(NODE)
+    error = KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+    rig.core.failed(batch, error, rig.now, moved=True)
+    assert rig.core.stale_topics == set()
+    assert rig.drain(lambda _topic, _partition: 2) == [batch]
+
+
+def test_retries_are_counted_and_told() -> None:
+    rig = Rig(ProducerConfig(retries=1, batch_size=200))
+    rig.identify()
+    [batch] = rig.full_batches(1)
+    for _ in range(2):
+        rig.drain()
+        rig.fail(batch, ErrorCode.NOT_LEADER_OR_FOLLOWER)
+        rig.now += 1000
+    assert isinstance(batch.error, DeliveryFailed)
+    assert batch.error.attempts == 2
+    assert not batch.error.maybe_written
+    assert "t-0 was given up, 2 attempts; the last: NOT_LEADER_OR_FOLLOWER" in str(batch.error)
+    assert isinstance(batch.error.__cause__, KafkaError)
 
 
 def test_time_runs_out_for_a_batch_that_waits() -> None:
@@ -374,7 +411,7 @@ def test_time_runs_out_for_a_batch_that_waits() -> None:
     rig.drain()
     assert isinstance(batch.error, DeliveryFailed)
     assert not batch.error.maybe_written
-    assert rig.core.buffered_bytes == 0
+    assert rig.core.records.buffered_bytes == 0
 
 
 def test_time_runs_out_for_a_batch_that_may_be_written() -> None:
@@ -417,7 +454,7 @@ def test_giving_up_fails_everything() -> None:
     rig.core.abandon(RuntimeError("over"))
     assert all(isinstance(batch.error, RuntimeError) for batch in batches)
     assert rig.core.unfinished() == []
-    assert rig.core.buffered_bytes == 0
+    assert rig.core.records.buffered_bytes == 0
 
 
 @pytest.mark.parametrize(

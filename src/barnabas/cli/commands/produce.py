@@ -18,7 +18,7 @@ from barnabas.cli.session import with_cluster
 from barnabas.client.batches import Batch
 from barnabas.client.cluster import Cluster
 from barnabas.client.config import ProducerConfig
-from barnabas.client.producer import Producer
+from barnabas.client.sender import Sender
 from barnabas.ports import Clock
 from barnabas.records.compression import Codec
 from barnabas.records.record import Headers
@@ -55,12 +55,12 @@ class Tally:
     def count(self, batch: Batch) -> None:
         """Take in the fate of a batch."""
         if batch.error is not None:
-            self.failed += len(batch.records)
+            self.failed += batch.count
             self.error = self.error or batch.error
             return
-        self.delivered += len(batch.records)
+        self.delivered += batch.count
         if batch.base_offset >= 0:
-            last = batch.base_offset + len(batch.records) - 1
+            last = batch.base_offset + batch.count - 1
             self.last_offsets[batch.partition] = max(
                 last, self.last_offsets.get(batch.partition, -1)
             )
@@ -199,7 +199,7 @@ class Job:
         clock = cluster.ports.clock
         begun = clock.monotonic_ms()
         try:
-            async with Producer(cluster, self._config) as producer:
+            async with Sender(cluster, self._config) as producer:
                 producer.on_batch = self.tally.count
                 self._partitions = await producer.prepare(self._topic)
                 self._check_partition(self.fixed_partition)
@@ -209,7 +209,7 @@ class Job:
         if bad is not None:
             raise Failure(f"The input is wrong at {bad}.", Exit.USAGE)
 
-    async def _read(self, producer: Producer, clock: Clock) -> BadInput | None:
+    async def _read(self, producer: Sender, clock: Clock) -> BadInput | None:
         """Send what can be sent; what came before a bad record is delivered all the same."""
         fd = sys.stdin.fileno()
         title, typed = f"to {self._topic}", sys.stdin.isatty()
@@ -234,7 +234,7 @@ class Job:
             yield splitter.feed(chunk)
         yield splitter.end()
 
-    async def _send(self, producer: Producer, records: Iterator[NewRecord]) -> None:
+    async def _send(self, producer: Sender, records: Iterator[NewRecord]) -> None:
         topic, fixed_key, fixed_partition = self._topic, self.fixed_key, self.fixed_partition
         for key, value, headers, timestamp, partition in records:
             if partition is not None:

@@ -1,0 +1,238 @@
+"""Where records become batches: by size, for one partition each. No socket, no clock.
+
+A batch is open until a record does not fit, until it has lingered, or until it is flushed. What is
+in open and closed batches counts against `buffer.memory` until its fate is known.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+from barnabas.client.batches import Batch, BatchState
+from barnabas.client.config import ProducerConfig
+from barnabas.client.errors import RecordTooLarge
+from barnabas.client.partitioner import Partitioner
+from barnabas.client.rows import OWN_TIME, Rows, record_size
+from barnabas.records.batch import HEADER_SIZE
+from barnabas.records.record import Headers
+
+Name = tuple[str, int]
+Piece = tuple[Batch, int, int]
+"""Records of one call in one batch: the batch, the index of the first, and how many."""
+
+
+class Accumulator:
+    """Open batches and the choice of partitions.
+
+    `begun` hears of each new batch; `waiting` tells how many batches wait for partitions of a topic;
+    `below(n)` draws from [0, n). `has_news` is set when a batch was begun or filled.
+    """
+
+    def __init__(
+        self,
+        config: ProducerConfig,
+        below: Callable[[int], int],
+        begun: Callable[[Batch], None],
+        waiting: Callable[[str, Sequence[int]], Sequence[int]],
+    ) -> None:
+        self._config = config
+        self._batch_size = config.batch_size
+        self._memory = config.buffer_memory
+        self._below = below
+        self._begun = begun
+        self._waiting = waiting
+        self._partitioners: dict[str, Partitioner] = {}
+        self._available: dict[str, Sequence[int]] = {}
+        self._open: dict[Name, Batch] = {}
+        self.buffered_bytes = 0
+        self.has_news = False
+
+    # -- topics --
+
+    def knows(self, topic: str) -> bool:
+        """Whether records for `topic` can be appended."""
+        return topic in self._partitioners
+
+    def learn(self, topic: str, partitions: int, available: Sequence[int] | None = None) -> None:
+        """A topic has this many partitions; `available` are those with a leader (default: all)."""
+        self._available[topic] = range(partitions) if available is None else available
+        known = self._partitioners.get(topic)
+        if known is not None:
+            known.resize(partitions)
+            return
+        config = self._config
+        load = None
+        if config.partitioner_adaptive_partitioning_enable:
+
+            def load() -> tuple[Sequence[int], Sequence[int]]:
+                targets = self._available[topic]
+                return targets, self._waiting(topic, targets)
+
+        self._partitioners[topic] = Partitioner(
+            partitions,
+            self._below,
+            name=config.partitioner,
+            batch_size=config.batch_size,
+            load=load,
+        )
+
+    # -- records --
+
+    @property
+    def full(self) -> bool:
+        """Whether records must wait for memory."""
+        return self.buffered_bytes >= self._memory
+
+    def append(
+        self,
+        topic: str,
+        partition: int | None,
+        key: bytes | None,
+        value: bytes | None,
+        timestamp: int,
+        headers: Headers,
+        now: int,
+        *,
+        own_time: bool = False,
+    ) -> Batch:
+        """Add a record and return its batch, where it is the last one.
+
+        Raises `RecordTooLarge`. The topic must be known.
+        """
+        size = record_size(key, value, headers)
+        if own_time:
+            size += OWN_TIME
+        free = False
+        if partition is None:
+            partitioner = self._partitioners[topic]
+            free = self._config.partitioner_ignore_keys or partitioner.is_free(key)
+            partition = partitioner.sticky if free else partitioner.partition(key)
+        batch = self._open.get((topic, partition))
+        if batch is None or batch.size + size > self._batch_size:
+            batch = self._next(topic, partition, free, size, now)
+        batch.add(key, value, timestamp, headers)
+        batch.size += size
+        self.buffered_bytes += size
+        if free:
+            partitioner.took(size)
+        return batch
+
+    def _next(self, topic: str, partition: int, free: bool, size: int, now: int) -> Batch:
+        """The batch for a record that no open batch has room for."""
+        if size > self._config.max_request_size:
+            raise RecordTooLarge(
+                f"a record of {size} bytes exceeds max.request.size "
+                f"({self._config.max_request_size})"
+            )
+        full = self._open.get((topic, partition))
+        if full is not None and full.count:
+            self.close(full)
+        if free:
+            partition = self._partitioners[topic].batch_begins()
+        batch = self._open.get((topic, partition))
+        if batch is not None:
+            if batch.size + size <= self._batch_size:
+                return batch
+            self.close(batch)
+        return self._begin((topic, partition), now)
+
+    def _begin(self, name: Name, now: int) -> Batch:
+        batch = Batch(name[0], name[1], now, now + self._config.delivery_timeout_ms)
+        self._open[name] = batch
+        self.has_news = True
+        self._begun(batch)
+        return batch
+
+    def extend(self, topic: str, partition: int | None, rows: Rows, now: int) -> list[Piece]:
+        """Add many records; the pieces in which they lie. Memory is not looked at: see `full`."""
+        pieces: list[Piece] = []
+        if partition is not None:
+            self._fill((topic, partition), rows, 0, now, pieces)
+            return pieces
+        partitioner = self._partitioners[topic]
+        keys = rows.keys
+        if keys is None or self._config.partitioner_ignore_keys:
+            if keys is not None or partitioner.is_free(None):
+                self._spread(topic, rows, now, pieces)
+            else:
+                self._fill((topic, partitioner.partition(None)), rows, 0, now, pieces)
+            return pieces
+        free = [index for index, key in enumerate(keys) if partitioner.is_free(key)]
+        if len(free) == len(keys):
+            self._spread(topic, rows, now, pieces)
+            return pieces
+        places: dict[int, list[int]] = defaultdict(list)
+        if free:
+            for index, key in enumerate(keys):
+                if not partitioner.is_free(key):
+                    places[partitioner.partition(key)].append(index)
+            self._spread(topic, rows.pick(free), now, pieces)
+        else:
+            found = partitioner.partitions([key or b"" for key in keys])
+            for index, place in enumerate(found):
+                places[place].append(index)
+        for place, indices in places.items():
+            self._fill((topic, place), rows.pick(indices), 0, now, pieces)
+        return pieces
+
+    def _spread(self, topic: str, rows: Rows, now: int, pieces: list[Piece]) -> None:
+        """Records without a key: batch after batch, each to the partition whose turn it is."""
+        partitioner = self._partitioners[topic]
+        at = 0
+        while at < len(rows):
+            batch = self._open.get((topic, partitioner.sticky))
+            if batch is None:
+                name = (topic, partitioner.batch_begins())
+                batch = self._open.get(name) or self._begin(name, now)
+            took, nbytes = self._take(batch, rows, at, pieces)
+            at += took
+            if took:
+                partitioner.took(nbytes)
+            else:
+                self.close(batch)
+
+    def _fill(self, name: Name, rows: Rows, at: int, now: int, pieces: list[Piece]) -> None:
+        while at < len(rows):
+            batch = self._open.get(name) or self._begin(name, now)
+            took, _ = self._take(batch, rows, at, pieces)
+            at += took
+            if not took:
+                self.close(batch)
+
+    def _take(self, batch: Batch, rows: Rows, at: int, pieces: list[Piece]) -> tuple[int, int]:
+        """Move records into a batch, at least one into an empty one; how many, and their bytes."""
+        took, nbytes = rows.fitting(at, self._batch_size - batch.size)
+        if not took:
+            if batch.count:
+                return 0, 0
+            took, nbytes = 1, rows.part(at, at + 1).largest
+        part = rows.part(at, at + took)
+        pieces.append((batch, batch.count, took))
+        batch.extend(part.values, part.keys, part.timestamps, part.headers)
+        batch.size += nbytes
+        self.buffered_bytes += nbytes
+        return took, nbytes
+
+    # -- batches --
+
+    def close(self, batch: Batch) -> None:
+        """A batch is full: it takes no more."""
+        self.shut(batch)
+        self.has_news = True
+        self._partitioners[batch.topic].batch_full(batch.partition)
+
+    def shut(self, batch: Batch) -> None:
+        """A batch takes no more, full or not."""
+        batch.state = BatchState.READY
+        del self._open[batch.topic, batch.partition]
+
+    def close_all(self) -> None:
+        """Whatever is gathered goes out now, without lingering."""
+        for batch in self._open.values():
+            batch.state = BatchState.READY
+        self._open.clear()
+
+    def released(self, batch: Batch) -> None:
+        """The fate of a batch is known: its memory is free."""
+        self.buffered_bytes -= batch.size - HEADER_SIZE

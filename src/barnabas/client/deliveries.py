@@ -1,0 +1,149 @@
+"""What becomes of records, for those who ask: of one record, and of the many of one call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, NamedTuple
+
+from barnabas.client.accumulator import Piece
+from barnabas.client.batches import Batch
+
+
+class RecordMetadata(NamedTuple):
+    """Where a record is. `offset` is -1 with acks=0; `timestamp` in ms, the node's if the topic
+    says so (`message.timestamp.type`)."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+
+
+class RecordRange(NamedTuple):
+    """Where `records` records are that follow each other; `offset` is that of the first."""
+
+    topic: str
+    partition: int
+    offset: int
+    records: int
+
+
+def wake(future: asyncio.Future[None]) -> None:
+    """Let whoever waits go on."""
+    if not future.done():
+        future.set_result(None)
+
+
+def _settled(batch: Batch) -> Generator[Any, None, None]:
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    batch.listeners.append(lambda _batch: wake(future))
+    yield from future
+
+
+def refused(topic: str, error: Exception) -> Batch:
+    """The batch of a record that got into none."""
+    batch = Batch(topic, -1, 0, 0)
+    batch.heard = True
+    batch.finish(error)
+    return batch
+
+
+class Delivery:
+    """The fate of one record. Await it for where the record is; any number of times."""
+
+    __slots__ = ("batch", "index")
+
+    def __init__(self, batch: Batch, index: int) -> None:
+        self.batch = batch
+        self.index = index
+
+    def done(self) -> bool:
+        """Whether its fate is known."""
+        return self.batch.done
+
+    def exception(self) -> Exception | None:
+        """Why it was not delivered; None if it was. Raises `RuntimeError` before that is known."""
+        if not self.batch.done:
+            raise RuntimeError("the record is still on its way")
+        self.batch.heard = True
+        return self.batch.error
+
+    def result(self) -> RecordMetadata:
+        """Where it is, or raises why it was not delivered; `RuntimeError` before that is known."""
+        error = self.exception()
+        if error is not None:
+            raise error
+        batch = self.batch
+        offset = -1 if batch.base_offset < 0 else batch.base_offset + self.index
+        return RecordMetadata(batch.topic, batch.partition, offset, batch.timestamp_of(self.index))
+
+    def add_done_callback(self, callback: Callable[[Delivery], object]) -> None:
+        """Call `callback` with this once the fate is known; at once if it is."""
+        batch = self.batch
+        batch.heard = True
+        if batch.done:
+            callback(self)
+            return
+
+        def settled(known: Batch) -> None:
+            if known is self.batch:
+                callback(self)
+            else:  # it waited for its topic, and is in a batch now
+                self.add_done_callback(callback)
+
+        batch.listeners.append(settled)
+
+    def __await__(self) -> Generator[Any, None, RecordMetadata]:
+        while not self.batch.done:
+            self.batch.heard = True
+            yield from _settled(self.batch)
+        return self.result()
+
+
+class Deliveries:
+    """The fate of the records of one call, piece by piece. Await it for where they are."""
+
+    __slots__ = ("pieces",)
+
+    def __init__(self) -> None:
+        self.pieces: list[Piece] = []
+
+    @property
+    def count(self) -> int:
+        """How many records there are."""
+        return sum(count for _, _, count in self.pieces)
+
+    def done(self) -> bool:
+        """Whether the fate of all is known."""
+        return all(batch.done for batch, _, _ in self.pieces)
+
+    def failed(self) -> int:
+        """How many are known not to be delivered."""
+        return sum(count for batch, _, count in self.pieces if batch.error is not None)
+
+    def result(self) -> Sequence[RecordRange]:
+        """Where they are, or raises why the first that failed did; `RuntimeError` too early."""
+        if not self.done():
+            raise RuntimeError("records are still on their way")
+        for batch, _, _ in self.pieces:
+            batch.heard = True
+        for batch, _, _ in self.pieces:
+            if batch.error is not None:
+                raise batch.error
+        return [
+            RecordRange(
+                batch.topic,
+                batch.partition,
+                -1 if batch.base_offset < 0 else batch.base_offset + first,
+                count,
+            )
+            for batch, first, count in self.pieces
+        ]
+
+    def __await__(self) -> Generator[Any, None, Sequence[RecordRange]]:
+        for batch, _, _ in self.pieces:
+            batch.heard = True
+            if not batch.done:
+                yield from _settled(batch)
+        return self.result()

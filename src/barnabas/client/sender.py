@@ -1,0 +1,494 @@
+"""The producer's hands: carries out what `ProducerCore` decides, on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, NamedTuple
+
+from barnabas.client.batches import Batch
+from barnabas.client.cluster import Cluster
+from barnabas.client.columns import cut
+from barnabas.client.config import ProducerConfig
+from barnabas.client.connection import Connection
+from barnabas.client.deliveries import Deliveries, Delivery, refused, wake
+from barnabas.client.errors import ClientError, DeliveryFailed, RecordTooLarge, error_code
+from barnabas.client.metadata import TopicState
+from barnabas.client.produce_calls import outcomes, produce_request
+from barnabas.client.producer_core import ProducerCore
+from barnabas.client.rows import OWN_TIME, Rows, checked, record_size
+from barnabas.ports import Timer
+from barnabas.records.record import Headers
+from barnabas.wire.errors import ErrorCode, KafkaError
+from barnabas.wire.message import Message
+from barnabas.wire.messages.init_producer_id_request import InitProducerIdRequest
+from barnabas.wire.messages.init_producer_id_response import InitProducerIdResponse
+from barnabas.wire.messages.produce_response import ProduceResponse
+
+_log = logging.getLogger("barnabas.client.producer")
+_MOST_UNHEARD: Final = 1_000
+"""Failed batches that are kept until somebody asks, at most."""
+
+
+def _told(future: asyncio.Future[None], _batch: Batch) -> None:
+    wake(future)
+
+
+class _Parked(NamedTuple):
+    """A record whose topic is not known yet."""
+
+    delivery: Delivery
+    partition: int | None
+    key: bytes | None
+    value: bytes | None
+    timestamp_ms: int
+    headers: Headers
+    size: int
+
+
+class Sender:
+    """Sends records over a `Cluster`. Use it as an async context manager: leaving flushes.
+
+    It belongs to one event loop. `try_send` never waits; `room` waits until it may be called again;
+    `send_many` waits for room itself.
+    """
+
+    def __init__(self, cluster: Cluster, config: ProducerConfig | None = None) -> None:
+        self._cluster = cluster
+        self._config = config or ProducerConfig()
+        self._clock = cluster.ports.clock
+        self._core = ProducerCore(self._config, cluster.ports.random.below, self._settled)
+        self._records = self._core.records
+        self._timer: Timer | None = None
+        self._room: list[asyncio.Future[None]] = []
+        self._chores: dict[str, asyncio.Task[None]] = {}
+        self._parked: dict[str, tuple[Batch, list[_Parked]]] = {}
+        self._failed: list[Batch] = []
+        self._fatal: Exception | None = None
+        self._closed = False
+        self.on_batch: Callable[[Batch], None] | None = None
+        """Called with every batch once its fate is known."""
+
+    async def __aenter__(self) -> Sender:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close(flush=error is None)
+
+    async def close(self, *, flush: bool = True) -> None:
+        """Deliver what is gathered (unless told not to), then stop. Raises as `flush`."""
+        try:
+            if flush:
+                await self.flush()
+        finally:
+            self._closed = True
+            if self._timer is not None:
+                self._timer.cancel()
+            chores = list(self._chores.values())
+            for chore in chores:
+                chore.cancel()
+            await asyncio.gather(*chores, return_exceptions=True)
+            self._abandon(ClientError("the producer was closed before this was delivered"))
+
+    # -- records in --
+
+    async def prepare(self, topic: str, *, create: bool = True) -> int:
+        """Learn a topic before records are sent to it; returns its number of partitions.
+
+        Raises `KafkaError` or `ClientError` when that takes longer than `max_block_ms`.
+        """
+        state = await self._cluster.topic(
+            topic, create=create, timeout_ms=self._config.max_block_ms
+        )
+        self._learn(state)
+        return len(state.partitions)
+
+    def _learn(self, state: TopicState) -> None:
+        led = [index for index, each in state.partitions.items() if each.leader >= 0]
+        self._records.learn(state.name, len(state.partitions), led)
+        self._unpark(state.name)
+
+    def try_send(
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        key: bytes | None = None,
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+        headers: Headers = (),
+    ) -> Delivery | None:
+        """Take a record; None when memory is full (see `room`).
+
+        A topic that is not known yet is asked for. Raises `RecordTooLarge`, `ValueError` for a
+        partition that there is not, and what made the producer stop for good.
+        """
+        records = self._records
+        if self._fatal is not None:
+            raise self._fatal
+        if records.buffered_bytes >= self._config.buffer_memory:
+            return None
+        own_time = timestamp_ms is not None
+        stamp = self._clock.wall_ms() if timestamp_ms is None else timestamp_ms
+        if not records.knows(topic):
+            return self._park(topic, partition, key, value, stamp, headers)
+        batch = records.append(
+            topic,
+            partition,
+            key,
+            value,
+            stamp,
+            headers,
+            self._clock.monotonic_ms(),
+            own_time=own_time,
+        )
+        index = batch.count - 1
+        if records.has_news:
+            records.has_news = False
+            self._pump()
+        return Delivery(batch, index)
+
+    def _park(
+        self,
+        topic: str,
+        partition: int | None,
+        key: bytes | None,
+        value: bytes | None,
+        stamp: int,
+        headers: Headers,
+    ) -> Delivery:
+        """Keep a record until its topic is known, or asking for it failed."""
+        found = self._parked.get(topic)
+        if found is None:
+            found = self._parked[topic] = (Batch(topic, -1, 0, 0), [])
+            self._chore(f"topic {topic}", partial(self._look_up, topic))
+        size = record_size(key, value, headers) + OWN_TIME
+        self._records.buffered_bytes += size
+        delivery = Delivery(found[0], 0)
+        found[1].append(_Parked(delivery, partition, key, value, stamp, headers, size))
+        return delivery
+
+    async def _look_up(self, topic: str) -> None:
+        try:
+            await self.prepare(topic)
+        except (KafkaError, ClientError) as error:
+            place, parked = self._parked.pop(topic)
+            self._records.buffered_bytes -= sum(each.size for each in parked)
+            place.count = len(parked)
+            place.finish(error)
+            self._settled(place)
+
+    def _unpark(self, topic: str) -> None:
+        """The topic is known: its records go where they belong, in their order."""
+        place, parked = self._parked.pop(topic, (None, []))
+        now = self._clock.monotonic_ms()
+        for delivery, partition, key, value, stamp, headers, size in parked:
+            self._records.buffered_bytes -= size
+            try:
+                batch = self._records.append(
+                    topic, partition, key, value, stamp, headers, now, own_time=True
+                )
+                delivery.batch, delivery.index = batch, batch.count - 1
+            except (RecordTooLarge, ValueError) as error:
+                delivery.batch = refused(topic, error)
+        if place is not None:
+            place.finish(None)
+            self._pump()
+
+    async def room(self) -> None:
+        """Return when `try_send` would take a record."""
+        while self._records.full and self._fatal is None:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._room.append(future)
+            self._pump()
+            await future
+
+    async def send(
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        key: bytes | None = None,
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+        headers: Headers = (),
+    ) -> Delivery:
+        """Take a record, waiting for metadata and memory if need be. Await the result for its fate."""
+        if not self._records.knows(topic):
+            await self.prepare(topic)
+        while True:
+            delivery = self.try_send(
+                topic,
+                value,
+                key=key,
+                partition=partition,
+                timestamp_ms=timestamp_ms,
+                headers=headers,
+            )
+            if delivery is not None:
+                return delivery
+            await self.room()
+
+    async def send_many(
+        self,
+        topic: str,
+        values: Sequence[bytes | None],
+        *,
+        keys: Sequence[bytes | None] | None = None,
+        partition: int | None = None,
+        timestamps_ms: Sequence[int] | int | None = None,
+        headers: Sequence[Headers] | None = None,
+    ) -> Deliveries:
+        """Take a column of records; returns when all are in the buffer, within its bound.
+
+        Await the result for their fate. Nothing is taken when it raises `TypeError`, `ValueError`
+        or `RecordTooLarge`; what made the producer stop for good is raised, too.
+        """
+        stamps = self._clock.wall_ms() if timestamps_ms is None else timestamps_ms
+        rows = checked(values, keys, stamps, headers, self._config.max_request_size)
+        deliveries = Deliveries()
+        await self._take(topic, partition, rows, deliveries)
+        return deliveries
+
+    async def _take(
+        self, topic: str, partition: int | None, rows: Rows, deliveries: Deliveries
+    ) -> None:
+        records = self._records
+        if not records.knows(topic):
+            await self.prepare(topic)
+        for chunk in rows.chunks():
+            if records.full:
+                await self.room()
+            if self._fatal is not None:
+                raise self._fatal
+            now = self._clock.monotonic_ms()
+            deliveries.pieces += records.extend(topic, partition, chunk, now)
+            if records.has_news:
+                records.has_news = False
+                self._pump()
+                await self._clock.sleep(0)  # let answers in
+
+    async def send_columns(
+        self,
+        topic: str,
+        values: object,
+        *,
+        keys: object = None,
+        partition: int | None = None,
+        timestamps_ms: object = None,
+    ) -> Deliveries:
+        """Like `send_many`, for Arrow and numpy columns and the like (`columns.Column`).
+
+        They are turned to bytes a chunk at a time. Raises `TypeError`, `ValueError` before anything
+        is taken, `RecordTooLarge` at the chunk that has it.
+        """
+        deliveries = Deliveries()
+        now = self._clock.wall_ms()
+        for part in cut(values, keys, timestamps_ms):
+            stamps = now if part.timestamps is None else part.timestamps
+            rows = checked(part.values, part.keys, stamps, None, self._config.max_request_size)
+            await self._take(topic, partition, rows, deliveries)
+        return deliveries
+
+    async def flush(self) -> None:
+        """Return when the fate of every record taken so far is known.
+
+        Raises `DeliveryFailed` when some were not delivered and nobody has asked for their fate.
+        """
+        while self._parked and self._fatal is None:
+            await asyncio.wait(
+                [chore for name, chore in self._chores.items() if name.startswith("topic ")]
+            )
+        self._core.close_batches()
+        waiting = self._core.unfinished()
+        self._pump()
+        for batch in waiting:
+            if not batch.done:
+                future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                batch.listeners.append(partial(_told, future))
+                await future
+        self._tell()
+
+    def _tell(self) -> None:
+        failed, self._failed = [batch for batch in self._failed if not batch.heard], []
+        if failed:
+            count = sum(batch.count for batch in failed)
+            first = failed[0].error
+            error = DeliveryFailed(
+                f"{count} records were not delivered; the first of them: {first}",
+                maybe_written=any(batch.maybe_written for batch in failed),
+                attempts=max(batch.attempts for batch in failed),
+            )
+            raise error from first
+
+    # -- batches out --
+
+    def _settled(self, batch: Batch) -> None:
+        """The fate of a batch is known."""
+        if self.on_batch is not None:
+            self.on_batch(batch)
+            batch.heard = True
+        if batch.error is not None:
+            _log.warning("%s", batch.error)
+            if len(self._failed) < _MOST_UNHEARD:
+                self._failed.append(batch)
+        if self._room and not self._records.full:
+            waiting, self._room = self._room, []
+            for future in waiting:
+                wake(future)
+
+    def _pump(self) -> None:
+        """Send what may be sent, start chores that are due, set the timer for the rest."""
+        if self._closed:
+            return
+        now = self._clock.monotonic_ms()
+        for node, batches in self._core.drain(self._cluster.metadata.leader, now).items():
+            self._dispatch(node, batches)
+        if self._core.wants_identity:
+            self._chore("identity", self._fetch_identity)
+        if self._core.stale_topics:
+            self._chore("metadata", self._refresh)
+        if self._timer is not None:
+            self._timer.cancel()
+        wait = self._core.wait_ms(now)
+        self._timer = None if wait is None else self._clock.call_later(wait, self._pump)
+
+    def _chore(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `work` in the background unless it is running already, then look again."""
+        if name in self._chores:
+            return
+
+        def done(task: asyncio.Task[None]) -> None:
+            del self._chores[name]
+            if not task.cancelled():
+                if (error := task.exception()) is not None:
+                    self._stop(error)
+                self._pump()
+
+        task = asyncio.ensure_future(work())
+        self._chores[name] = task
+        task.add_done_callback(done)
+
+    def _stop(self, error: BaseException) -> None:
+        """Nothing can be sent any more: fail what waits and what comes."""
+        self._fatal = error if isinstance(error, Exception) else ClientError(str(error))
+        self._abandon(self._fatal)
+
+    def _abandon(self, error: Exception) -> None:
+        self._core.abandon(error)
+        for place, parked in self._parked.values():
+            place.count = len(parked)
+            place.finish(error)
+        self._parked.clear()
+        waiting, self._room = self._room, []
+        for future in waiting:
+            wake(future)
+
+    async def _fetch_identity(self) -> None:
+        async def attempt() -> None:
+            response = await self._cluster.ask(
+                InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000),
+                InitProducerIdResponse,
+            )
+            if response.error_code != ErrorCode.NONE:
+                raise KafkaError(error_code(response.error_code), "no producer id")
+            self._core.identified(response.producer_id, response.producer_epoch)
+
+        await self._cluster.retrying(attempt, self._config.delivery_timeout_ms)
+
+    async def _refresh(self) -> None:
+        topics = sorted(self._core.stale_topics)
+        self._core.stale_topics.clear()
+        try:
+            await self._cluster.refresh(topics)
+        except (ClientError, KafkaError):
+            self._core.stale_topics.update(topics)
+        for topic in topics:
+            state = self._cluster.metadata.topics.get(topic)
+            if state is not None and state.partitions:
+                self._learn(state)
+        # Elections take time: asking more often than this would only add load.
+        await self._clock.sleep(self._cluster.pause_ms(0))
+
+    def _dispatch(self, node: int, batches: list[Batch]) -> None:
+        connection = self._cluster.open_connection(node)
+        if connection is not None:
+            self._send(connection, node, batches)
+            return
+        self._chore(f"connect {id(batches)}", partial(self._connect, node, batches))
+
+    async def _connect(self, node: int, batches: list[Batch]) -> None:
+        try:
+            connection = await self._cluster.connection(node)
+        except ClientError as error:
+            self._not_sent(node, batches, error)
+        else:
+            self._send(connection, node, batches)
+
+    def _not_sent(self, node: int, batches: list[Batch], error: ClientError) -> None:
+        """No bytes left: unlike a lost connection, this says that nothing was written."""
+        now = self._clock.monotonic_ms()
+        self._core.request_done(node)
+        for batch in batches:
+            refused = KafkaError(ErrorCode.LEADER_NOT_AVAILABLE, str(error))
+            self._core.failed(batch, refused, now)
+
+    def _send(self, connection: Connection, node: int, batches: list[Batch]) -> None:
+        metadata, timeout = self._cluster.metadata, self._cluster.config.request_timeout_ms
+        request = produce_request(batches, metadata, self._config.acks, timeout)
+        try:
+            if self._config.acks == 0:
+                connection.send(request, None, partial(self._unanswered, node, batches))
+            else:
+                connection.send(request, ProduceResponse, partial(self._answered, node, batches))
+        except KafkaError as error:
+            self._core.request_done(node)
+            for batch in batches:
+                self._core.failed(batch, error, self._clock.monotonic_ms())
+
+    def _unanswered(
+        self, node: int, batches: list[Batch], _none: Message | None, error: Exception | None
+    ) -> None:
+        self._core.request_done(node)
+        for batch in batches:
+            if error is None:
+                self._core.acknowledged(batch, -1, -1)
+            else:
+                self._core.failed(batch, error, self._clock.monotonic_ms())
+
+    def _answered(
+        self, node: int, batches: list[Batch], response: Message | None, error: Exception | None
+    ) -> None:
+        self._core.request_done(node)
+        now = self._clock.monotonic_ms()
+        if isinstance(response, ProduceResponse):
+            self._outcomes(batches, response, now)
+        else:
+            for batch in batches:
+                self._core.failed(batch, error or ClientError("no answer"), now)
+        self._pump()
+
+    def _outcomes(self, batches: list[Batch], response: ProduceResponse, now: int) -> None:
+        metadata = self._cluster.metadata
+        for node in response.node_endpoints:
+            metadata.met(node.node_id, node.host, node.port, node.rack)
+        for batch, entry in outcomes(batches, response, metadata):
+            if entry is None:
+                self._core.failed(batch, ClientError("the answer leaves a partition out"), now)
+            elif entry.error_code in (ErrorCode.NONE, ErrorCode.DUPLICATE_SEQUENCE_NUMBER):
+                self._core.acknowledged(batch, entry.base_offset, entry.log_append_time_ms)
+            else:
+                leader = entry.current_leader
+                moved = metadata.moved(
+                    batch.topic, batch.partition, leader.leader_id, leader.leader_epoch
+                )
+                error = KafkaError(error_code(entry.error_code), entry.error_message)
+                self._core.failed(batch, error, now, moved=moved)
