@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 import click
 
 from barnabas.cli.exits import Exit, Failure
+from barnabas.client import addresses
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 DEFAULT_BOOTSTRAP = "localhost:9092"
-DEFAULT_PORT = 9092
+DEFAULT_PORT = addresses.DEFAULT_PORT
 
 
 def bootstrap_option(command: Command) -> Command:
@@ -55,13 +56,10 @@ def parse_bootstrap(text: str) -> list[tuple[str, int]]:
 
 def parse_address(text: str) -> tuple[str, int]:
     """Host and port from `HOST:PORT`, `HOST` (port 9092) or `[IPV6]:PORT`. Raises `Failure`."""
-    host, colon, port = text.rpartition(":")
-    if not colon or text.endswith("]"):
-        host, port = text, str(DEFAULT_PORT)
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
-        raise Failure(f"{text!r} is no address.", Exit.USAGE, "Use HOST:PORT.")
-    return host, int(port)
+    try:
+        return addresses.parse_address(text)
+    except ValueError:
+        raise Failure(f"{text!r} is no address.", Exit.USAGE, "Use HOST:PORT.") from None
 
 
 def format_address(host: str, port: int) -> str:

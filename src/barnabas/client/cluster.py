@@ -10,7 +10,7 @@ from typing import TypeVar
 from barnabas.client.backoff import backoff_ms
 from barnabas.client.config import ClientConfig
 from barnabas.client.connection import Connection
-from barnabas.client.errors import CannotConnect, ClientError, ConnectionLost
+from barnabas.client.errors import CannotConnect, ClientError, ConnectionLost, error_code
 from barnabas.client.metadata import MetadataCache, TopicState
 from barnabas.ports import Ports
 from barnabas.wire.errors import ErrorCode, KafkaError
@@ -121,7 +121,8 @@ class Cluster:
         known = [(node.host, node.port) for node in self.metadata.nodes.values()]
         failures: list[str] = []
         try:
-            for host, port in dict.fromkeys([*known, *self._bootstrap]):
+            again = self._bootstrap if self.config.rebootstrap or not known else ()
+            for host, port in dict.fromkeys([*known, *again]):
                 try:
                     self._seed = await Connection.open(self.ports, self.config, host, port)
                 except CannotConnect as error:
@@ -131,6 +132,16 @@ class Cluster:
         finally:
             self._opening.pop(_ANY, None)
         raise CannotConnect("; ".join(failures) or "no bootstrap address")
+
+    def _forget_nodes(self) -> None:
+        """Begin anew with the bootstrap addresses, because a node says so (KIP-1102)."""
+        self.metadata.nodes.clear()
+        connections = [*self._connections.values(), self._seed]
+        self._connections.clear()
+        self._seed = None
+        for connection in connections:
+            if connection is not None:
+                connection.close()
 
     # -- calls --
 
@@ -186,8 +197,11 @@ class Cluster:
         wanted = None if topics is None else [MetadataRequestTopic(name=name) for name in topics]
         request = MetadataRequest(topics=wanted, allow_auto_topic_creation=create)
         response = await self.ask(request, MetadataResponse)
-        if response.error_code != ErrorCode.NONE:
+        if response.error_code == ErrorCode.REBOOTSTRAP_REQUIRED and self.config.rebootstrap:
+            self._forget_nodes()
             raise ConnectionLost("the node asks its clients to bootstrap again")
+        if response.error_code != ErrorCode.NONE:
+            raise KafkaError(error_code(response.error_code), "no metadata")
         self.metadata.update(response, self.ports.clock.monotonic_ms())
         return response
 

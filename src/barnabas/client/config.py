@@ -17,6 +17,8 @@ class ClientConfig:
     retry_backoff_ms: int = 100
     retry_backoff_max_ms: int = 1_000
     metadata_max_age_ms: int = 300_000
+    rebootstrap: bool = True
+    """Whether the bootstrap addresses are tried again when no known node answers (KIP-899)."""
     api_timeout_ms: int = 60_000
     """How long a call is repeated after retriable errors (Kafka: default.api.timeout.ms)."""
     max_response_bytes: int = 128 * 1024 * 1024

@@ -1,0 +1,3 @@
+from barnabas.client.producer import Producer as Producer
+
+__version__: str
