@@ -7,7 +7,10 @@ from importlib import import_module
 
 __version__ = "0.1.0"
 
-_PLACES = {"Producer": "barnabas.client.producer"}
+_PLACES = {
+    "Producer": "barnabas.client.producer",
+    "RecordMetadata": "barnabas.client.deliveries",
+}
 
 
 def __getattr__(name: str) -> object:

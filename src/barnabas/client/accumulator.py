@@ -7,7 +7,7 @@ in open and closed batches counts against `buffer.memory` until its fate is know
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from barnabas.client.batches import Batch, BatchState
 from barnabas.client.config import ProducerConfig
@@ -54,6 +54,11 @@ class Accumulator:
         """Whether records for `topic` can be appended."""
         return topic in self._partitioners
 
+    @property
+    def topics(self) -> Iterable[str]:
+        """What `knows` says yes to."""
+        return self._partitioners.keys()
+
     def learn(self, topic: str, partitions: int, available: Sequence[int] | None = None) -> None:
         """A topic has this many partitions; `available` are those with a leader (default: all)."""
         self._available[topic] = range(partitions) if available is None else available
@@ -98,7 +103,8 @@ class Accumulator:
     ) -> Batch:
         """Add a record and return its batch, where it is the last one.
 
-        Raises `RecordTooLarge`. The topic must be known.
+        Raises `RecordTooLarge`, `ValueError` for a partition that there is not. The topic must be
+        known.
         """
         size = record_size(key, value, headers)
         if own_time:
@@ -108,6 +114,8 @@ class Accumulator:
             partitioner = self._partitioners[topic]
             free = self._config.partitioner_ignore_keys or partitioner.is_free(key)
             partition = partitioner.sticky if free else partitioner.partition(key)
+        else:
+            self._check(topic, partition)
         batch = self._open.get((topic, partition))
         if batch is None or batch.size + size > self._batch_size:
             batch = self._next(topic, partition, free, size, now)
@@ -117,6 +125,11 @@ class Accumulator:
         if free:
             partitioner.took(size)
         return batch
+
+    def _check(self, topic: str, partition: int) -> None:
+        count = self._partitioners[topic].count
+        if not 0 <= partition < count:
+            raise ValueError(f"{topic} has partitions 0 to {count - 1}, not {partition}")
 
     def _next(self, topic: str, partition: int, free: bool, size: int, now: int) -> Batch:
         """The batch for a record that no open batch has room for."""
@@ -148,6 +161,7 @@ class Accumulator:
         """Add many records; the pieces in which they lie. Memory is not looked at: see `full`."""
         pieces: list[Piece] = []
         if partition is not None:
+            self._check(topic, partition)
             self._fill((topic, partition), rows, 0, now, pieces)
             return pieces
         partitioner = self._partitioners[topic]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 from barnabas.client.accumulator import Piece
 from barnabas.client.batches import Batch
@@ -29,15 +30,24 @@ class RecordRange(NamedTuple):
     records: int
 
 
+NOWHERE: Final = Batch("", -1, 0, 0)
+"""Stands for the batch of a record that is in none yet."""
+
+
 def wake(future: asyncio.Future[None]) -> None:
     """Let whoever waits go on."""
     if not future.done():
         future.set_result(None)
 
 
+def told_of(future: asyncio.Future[None], _batch: Batch) -> None:
+    """A batch's listener that lets whoever waits go on."""
+    wake(future)
+
+
 def _settled(batch: Batch) -> Generator[Any, None, None]:
     future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    batch.listeners.append(lambda _batch: wake(future))
+    batch.listeners.append(partial(told_of, future))
     yield from future
 
 

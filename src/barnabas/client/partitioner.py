@@ -89,7 +89,6 @@ class Partitioner:
     __slots__ = (
         "_batch_size",
         "_below",
-        "_count",
         "_hash",
         "_keys",
         "_load",
@@ -98,6 +97,7 @@ class Partitioner:
         "_sticky",
         "_sums",
         "_targets",
+        "count",
     )
 
     def __init__(
@@ -112,7 +112,7 @@ class Partitioner:
         self._below = below
         self._hash = HASHES[name]
         self._keys: dict[bytes, int] = {}
-        self._count = count
+        self.count = count
         self._batch_size = batch_size
         self._load = load
         self._produced = 0
@@ -123,9 +123,9 @@ class Partitioner:
 
     def resize(self, count: int) -> None:
         """The topic has `count` partitions now: keys are hashed anew."""
-        if count == self._count:
+        if count == self.count:
             return
-        self._count = count
+        self.count = count
         self._keys.clear()
         self._looked = 0
         self._sticky = self._below(count)
@@ -149,14 +149,14 @@ class Partitioner:
         if found is None:
             if len(self._keys) >= MAX_REMEMBERED_KEYS:
                 self._keys.clear()
-            found = self._keys[key] = self._hash.one(key) % self._count
+            found = self._keys[key] = self._hash.one(key) % self.count
         return found
 
     def partitions(self, keys: Sequence[bytes]) -> list[int]:
         """The partition of each key; none of them may be free (`is_free`)."""
-        if self._count == 1:
+        if self.count == 1:
             return [0] * len(keys)
-        return list(map(mod, self._hash.many(keys), repeat(self._count)))
+        return list(map(mod, self._hash.many(keys), repeat(self.count)))
 
     # -- records without a key --
 
@@ -179,23 +179,23 @@ class Partitioner:
 
     def _move(self) -> None:
         self._produced = 0
-        if self._count == 1:
+        if self.count == 1:
             return
         if self._load is not None:
             self._looked -= 1
             if self._looked < 0:
-                self._looked = self._count // _LOOKS_PER_ROUND
+                self._looked = self.count // _LOOKS_PER_ROUND
                 self._look(*self._load())
         if self._sums:
             at = bisect_right(self._sums, self._below(self._sums[-1]))
             self._sticky = self._targets[at]
         else:
-            step = 1 + self._below(self._count - 1)
-            self._sticky = (self._sticky + step) % self._count
+            step = 1 + self._below(self.count - 1)
+            self._sticky = (self._sticky + step) % self.count
 
     def _look(self, targets: Sequence[int], queues: Sequence[int]) -> None:
         """A partition is chosen the more often the less waits for it, those without a leader never."""
         self._targets, self._sums = targets, ()
-        if len(targets) and (len(targets) < self._count or min(queues) != max(queues)):
+        if len(targets) and (len(targets) < self.count or min(queues) != max(queues)):
             most = max(queues) + 1
             self._sums = list(accumulate(most - queue for queue in queues))

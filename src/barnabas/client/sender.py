@@ -7,19 +7,20 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from barnabas.client.batches import Batch
 from barnabas.client.cluster import Cluster
 from barnabas.client.columns import cut
 from barnabas.client.config import ProducerConfig
 from barnabas.client.connection import Connection
-from barnabas.client.deliveries import Deliveries, Delivery, refused, wake
-from barnabas.client.errors import ClientError, DeliveryFailed, RecordTooLarge, error_code
+from barnabas.client.deliveries import NOWHERE, Deliveries, Delivery, told_of, wake
+from barnabas.client.errors import ClientError, DeliveryFailed, error_code
 from barnabas.client.metadata import TopicState
+from barnabas.client.parking import Parked, Parking
 from barnabas.client.produce_calls import outcomes, produce_request
 from barnabas.client.producer_core import ProducerCore
-from barnabas.client.rows import OWN_TIME, Rows, checked, record_size
+from barnabas.client.rows import Rows, checked
 from barnabas.ports import Timer
 from barnabas.records.record import Headers
 from barnabas.wire.errors import ErrorCode, KafkaError
@@ -31,22 +32,6 @@ from barnabas.wire.messages.produce_response import ProduceResponse
 _log = logging.getLogger("barnabas.client.producer")
 _MOST_UNHEARD: Final = 1_000
 """Failed batches that are kept until somebody asks, at most."""
-
-
-def _told(future: asyncio.Future[None], _batch: Batch) -> None:
-    wake(future)
-
-
-class _Parked(NamedTuple):
-    """A record whose topic is not known yet."""
-
-    delivery: Delivery
-    partition: int | None
-    key: bytes | None
-    value: bytes | None
-    timestamp_ms: int
-    headers: Headers
-    size: int
 
 
 class Sender:
@@ -65,7 +50,7 @@ class Sender:
         self._timer: Timer | None = None
         self._room: list[asyncio.Future[None]] = []
         self._chores: dict[str, asyncio.Task[None]] = {}
-        self._parked: dict[str, tuple[Batch, list[_Parked]]] = {}
+        self._parking = Parking(self._records)
         self._failed: list[Batch] = []
         self._fatal: Exception | None = None
         self._closed = False
@@ -114,7 +99,8 @@ class Sender:
     def _learn(self, state: TopicState) -> None:
         led = [index for index, each in state.partitions.items() if each.leader >= 0]
         self._records.learn(state.name, len(state.partitions), led)
-        self._unpark(state.name)
+        if self._parking.release(state.name, self._clock.monotonic_ms()):
+            self._pump()
 
     def try_send(
         self,
@@ -125,8 +111,9 @@ class Sender:
         partition: int | None = None,
         timestamp_ms: int | None = None,
         headers: Headers = (),
+        into: Delivery | None = None,
     ) -> Delivery | None:
-        """Take a record; None when memory is full (see `room`).
+        """Take a record; None when memory is full (see `room`). `into` is filled in and returned.
 
         A topic that is not known yet is asked for. Raises `RecordTooLarge`, `ValueError` for a
         partition that there is not, and what made the producer stop for good.
@@ -139,7 +126,11 @@ class Sender:
         own_time = timestamp_ms is not None
         stamp = self._clock.wall_ms() if timestamp_ms is None else timestamp_ms
         if not records.knows(topic):
-            return self._park(topic, partition, key, value, stamp, headers)
+            delivery = into or Delivery(NOWHERE, 0)
+            parked = Parked(delivery, partition, key, value, stamp, headers)
+            if self._parking.park(topic, parked):
+                self._chore(f"topic {topic}", partial(self._look_up, topic))
+            return delivery
         batch = records.append(
             topic,
             partition,
@@ -154,54 +145,24 @@ class Sender:
         if records.has_news:
             records.has_news = False
             self._pump()
-        return Delivery(batch, index)
-
-    def _park(
-        self,
-        topic: str,
-        partition: int | None,
-        key: bytes | None,
-        value: bytes | None,
-        stamp: int,
-        headers: Headers,
-    ) -> Delivery:
-        """Keep a record until its topic is known, or asking for it failed."""
-        found = self._parked.get(topic)
-        if found is None:
-            found = self._parked[topic] = (Batch(topic, -1, 0, 0), [])
-            self._chore(f"topic {topic}", partial(self._look_up, topic))
-        size = record_size(key, value, headers) + OWN_TIME
-        self._records.buffered_bytes += size
-        delivery = Delivery(found[0], 0)
-        found[1].append(_Parked(delivery, partition, key, value, stamp, headers, size))
-        return delivery
+        if into is None:
+            return Delivery(batch, index)
+        into.index = index
+        into.batch = batch
+        return into
 
     async def _look_up(self, topic: str) -> None:
         try:
             await self.prepare(topic)
         except (KafkaError, ClientError) as error:
-            place, parked = self._parked.pop(topic)
-            self._records.buffered_bytes -= sum(each.size for each in parked)
-            place.count = len(parked)
-            place.finish(error)
-            self._settled(place)
+            failed = self._parking.fail(topic, error)
+            if failed is not None:
+                self._settled(failed)
 
-    def _unpark(self, topic: str) -> None:
-        """The topic is known: its records go where they belong, in their order."""
-        place, parked = self._parked.pop(topic, (None, []))
-        now = self._clock.monotonic_ms()
-        for delivery, partition, key, value, stamp, headers, size in parked:
-            self._records.buffered_bytes -= size
-            try:
-                batch = self._records.append(
-                    topic, partition, key, value, stamp, headers, now, own_time=True
-                )
-                delivery.batch, delivery.index = batch, batch.count - 1
-            except (RecordTooLarge, ValueError) as error:
-                delivery.batch = refused(topic, error)
-        if place is not None:
-            place.finish(None)
-            self._pump()
+    @property
+    def buffered_bytes(self) -> int:
+        """What counts against `buffer.memory`."""
+        return self._records.buffered_bytes
 
     async def room(self) -> None:
         """Return when `try_send` would take a record."""
@@ -246,6 +207,7 @@ class Sender:
         partition: int | None = None,
         timestamps_ms: Sequence[int] | int | None = None,
         headers: Sequence[Headers] | None = None,
+        into: Deliveries | None = None,
     ) -> Deliveries:
         """Take a column of records; returns when all are in the buffer, within its bound.
 
@@ -254,7 +216,7 @@ class Sender:
         """
         stamps = self._clock.wall_ms() if timestamps_ms is None else timestamps_ms
         rows = checked(values, keys, stamps, headers, self._config.max_request_size)
-        deliveries = Deliveries()
+        deliveries = into or Deliveries()
         await self._take(topic, partition, rows, deliveries)
         return deliveries
 
@@ -284,13 +246,14 @@ class Sender:
         keys: object = None,
         partition: int | None = None,
         timestamps_ms: object = None,
+        into: Deliveries | None = None,
     ) -> Deliveries:
         """Like `send_many`, for Arrow and numpy columns and the like (`columns.Column`).
 
         They are turned to bytes a chunk at a time. Raises `TypeError`, `ValueError` before anything
         is taken, `RecordTooLarge` at the chunk that has it.
         """
-        deliveries = Deliveries()
+        deliveries = into or Deliveries()
         now = self._clock.wall_ms()
         for part in cut(values, keys, timestamps_ms):
             stamps = now if part.timestamps is None else part.timestamps
@@ -303,7 +266,7 @@ class Sender:
 
         Raises `DeliveryFailed` when some were not delivered and nobody has asked for their fate.
         """
-        while self._parked and self._fatal is None:
+        while self._parking and self._fatal is None:
             await asyncio.wait(
                 [chore for name, chore in self._chores.items() if name.startswith("topic ")]
             )
@@ -313,7 +276,7 @@ class Sender:
         for batch in waiting:
             if not batch.done:
                 future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-                batch.listeners.append(partial(_told, future))
+                batch.listeners.append(partial(told_of, future))
                 await future
         self._tell()
 
@@ -354,6 +317,8 @@ class Sender:
             self._dispatch(node, batches)
         if self._core.wants_identity:
             self._chore("identity", self._fetch_identity)
+        if now - self._cluster.metadata.updated_ms >= self._cluster.config.metadata_max_age_ms:
+            self._core.stale_topics.update(self._records.topics)
         if self._core.stale_topics:
             self._chore("metadata", self._refresh)
         if self._timer is not None:
@@ -384,10 +349,7 @@ class Sender:
 
     def _abandon(self, error: Exception) -> None:
         self._core.abandon(error)
-        for place, parked in self._parked.values():
-            place.count = len(parked)
-            place.finish(error)
-        self._parked.clear()
+        self._parking.fail_all(error)
         waiting, self._room = self._room, []
         for future in waiting:
             wake(future)

@@ -308,7 +308,7 @@ def test_a_throttled_client_is_silent_for_as_long_as_it_is_asked_to_be(acks: int
         node.faults.append(throttle(5000))
         config = ProducerConfig(enable_idempotence=False, acks=-1, linger_ms=0)
         other = ProducerConfig(enable_idempotence=False, acks=acks, linger_ms=0)
-        async with Producer(cluster, config) as producer, Producer(cluster, other) as second:
+        async with Sender(cluster, config) as producer, Sender(cluster, other) as second:
             await second.prepare("t")
             await (await producer.send("t", b"1"))
             begun, seen = clock.monotonic_ms(), len(node.seen)
@@ -328,7 +328,7 @@ def test_nobody_is_silenced_for_longer_than_a_request_may_take() -> None:
     async def work(cluster: Cluster, node: FakeNode) -> None:
         clock = cluster.ports.clock
         node.faults.append(throttle(2**31 - 1))
-        async with Producer(cluster, ProducerConfig(linger_ms=0)) as producer:
+        async with Sender(cluster, ProducerConfig(linger_ms=0)) as producer:
             await (await producer.send("t", b"1"))
             begun = clock.monotonic_ms()
             await (await producer.send("t", b"2"))
@@ -341,7 +341,7 @@ def test_nobody_is_silenced_for_longer_than_a_request_may_take() -> None:
 def test_a_throttled_connection_that_is_lost_fails_what_it_holds() -> None:
     async def work(cluster: Cluster, node: FakeNode) -> None:
         node.faults.append(throttle(5000))
-        async with Producer(cluster, ProducerConfig(linger_ms=0)) as producer:
+        async with Sender(cluster, ProducerConfig(linger_ms=0)) as producer:
             await (await producer.send("t", b"1"))
             delivery = await producer.send("t", b"2")
             await cluster.ports.clock.sleep(10)

@@ -74,3 +74,45 @@ def test_more_partitions_move_keys() -> None:
     partitioner.partition(b"foobar")
     partitioner.resize(1000)
     assert partitioner.partition(b"foobar") == (murmur2(b"foobar") & 0x7FFFFFFF) % 1000
+
+
+# -- records without a key (KIP-794) --
+
+
+def test_a_partition_is_left_after_a_batch_in_small_pieces() -> None:
+    partitioner = Partitioner(4, Random(6).randrange, batch_size=100)
+    first = partitioner.partition(None)
+    partitioner.took(60)
+    assert partitioner.batch_begins() == first
+    partitioner.took(40)
+    assert partitioner.partition(None) == first  # its open batch goes on
+    assert partitioner.batch_begins() != first
+
+
+def test_a_partition_is_left_after_two_batches_in_any_case() -> None:
+    partitioner = Partitioner(4, Random(6).randrange, batch_size=100)
+    first = partitioner.partition(None)
+    partitioner.took(199)
+    assert partitioner.partition(None) == first
+    partitioner.took(1)
+    assert partitioner.partition(None) != first
+
+
+def test_the_more_waits_for_a_partition_the_rarer_it_is_chosen() -> None:
+    chance = Random(7)
+    partitioner = Partitioner(3, chance.randrange, load=lambda: ([0, 1, 2], [0, 3, 1]))
+    turns: Counter[int] = Counter()
+    for _ in range(3000):
+        partitioner.batch_full(partitioner.partition(None))
+        turns[partitioner.partition(None)] += 1
+    # Weights 4, 1 and 3.
+    assert 1350 < turns[0] < 1650
+    assert 300 < turns[1] < 450
+    assert 1000 < turns[2] < 1250
+
+
+def test_a_partition_without_leader_is_not_chosen() -> None:
+    partitioner = Partitioner(3, Random(8).randrange, load=lambda: ([0, 2], [0, 0]))
+    for _ in range(100):
+        partitioner.batch_full(partitioner.partition(None))
+        assert partitioner.partition(None) != 1
