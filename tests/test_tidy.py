@@ -41,13 +41,14 @@ BANNED_MODULES = frozenset({"random", "secrets", "time"})
 TASK_MAKERS = frozenset({"create_task", "ensure_future"})
 OWNING_NAMES = re.compile(r"(group|tasks|owner)$")
 
-# Modules that nothing imports because they are run: the console script and `python -m`.
+# Modules that nothing imports: they are run (the console script and `python -m`), or for users.
 #: Named in pyproject.toml, or run by name.
 ENTRY_POINTS = frozenset(
     {
         "barnabas.cli.main",
         "barnabas.__main__",
         "barnabas.cli.__main__",
+        "barnabas.sync",
         "barnabas.testing.pytest_plugin",
     }
 )
