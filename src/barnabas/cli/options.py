@@ -8,11 +8,10 @@ from typing import Any, TypeVar
 import click
 
 from barnabas.cli.exits import Exit, Failure
-from barnabas.client import addresses
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 DEFAULT_BOOTSTRAP = "localhost:9092"
-DEFAULT_PORT = addresses.DEFAULT_PORT
+DEFAULT_PORT = 9092
 
 
 def bootstrap_option(command: Command) -> Command:
@@ -56,6 +55,8 @@ def parse_bootstrap(text: str) -> list[tuple[str, int]]:
 
 def parse_address(text: str) -> tuple[str, int]:
     """Host and port from `HOST:PORT`, `HOST` (port 9092) or `[IPV6]:PORT`. Raises `Failure`."""
+    from barnabas.client import addresses  # `barnabas start --help` does without
+
     try:
         return addresses.parse_address(text)
     except ValueError:
