@@ -21,7 +21,7 @@ def sh(kafka: Broker) -> Shell:
 
 
 @contextmanager
-def member(kafka: Broker, group: str, topic: str, count: int) -> Iterator[None]:
+def member(kafka: Broker, group: str, topic: str, count: int, **settings: str) -> Iterator[None]:
     """A consumer that has read and committed `count` events, and stays."""
     consumer = Consumer(
         {
@@ -30,6 +30,7 @@ def member(kafka: Broker, group: str, topic: str, count: int) -> Iterator[None]:
             "client.id": "app",
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
+            **settings,
         }
     )
     consumer.subscribe([topic])
@@ -141,3 +142,26 @@ def test_what_cannot_be_asked_for(sh: Shell) -> None:
     code, told = sh.fail("groups", "reset-offsets", "nobody", "--to", "end")
     assert code == Exit.NOT_FOUND
     assert "--topic" in told
+
+
+def test_a_consumer_group_has_epochs(kafka: Broker, kafka_topic: str, sh: Shell) -> None:
+    """group.protocol=consumer: type, epochs, target; the rest is that of any group."""
+    send(sh, kafka_topic, 3)
+    protocol = {"group.protocol": "consumer"}
+    with member(kafka, "modern", kafka_topic, 2, **protocol):
+        (listed,) = [g for g in sh.json("groups", "list") if g["group"] == "modern"]
+        assert (listed["type"], listed["state"]) == ("consumer", "Stable")
+        facts = sh.json("groups", "describe", "modern")
+        assert (facts["type"], facts["assignor"], facts["members"]) == ("consumer", "uniform", 1)
+        assert (facts["epoch"], facts["assigned"]) == (2, 2)
+        (one,) = sh.json("groups", "members", "modern")
+        assert (one["protocol"], one["epoch"], one["client"]) == ("consumer", 2, "app")
+        assert one["partitions"] == one["target"] == [f"{kafka_topic}-0"]
+        assert b"EPOCH" in sh("groups", "members", "modern")
+        assert offsets(sh, "modern") == [2]
+        assert sh.fail("groups", "delete", "modern")[0] == Exit.FAILED
+    assert sh.json("groups", "describe", "modern")["state"] == "Empty"
+    sh("groups", "reset-offsets", "modern", "--to", "beginning", "--execute")
+    assert offsets(sh, "modern") == [0]
+    sh("groups", "delete", "modern")
+    assert sh.fail("groups", "describe", "modern")[0] == Exit.NOT_FOUND

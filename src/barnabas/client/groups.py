@@ -11,6 +11,11 @@ from barnabas.client.errors import error_code
 from barnabas.client.fetch_core import TopicPartition
 from barnabas.wire.codec import decode
 from barnabas.wire.errors import ErrorCode, KafkaError, ProtocolError
+from barnabas.wire.messages.consumer_group_describe_request import ConsumerGroupDescribeRequest
+from barnabas.wire.messages.consumer_group_describe_response import (
+    Assignment,
+    ConsumerGroupDescribeResponse,
+)
 from barnabas.wire.messages.consumer_protocol_assignment import ConsumerProtocolAssignment
 from barnabas.wire.messages.delete_groups_request import DeleteGroupsRequest
 from barnabas.wire.messages.delete_groups_response import DeleteGroupsResponse
@@ -35,6 +40,7 @@ from barnabas.wire.messages.offset_fetch_response import OffsetFetchResponse
 
 Result = TypeVar("Result")
 CONSUMER = "consumer"
+CLASSIC = "classic"
 DEAD = "Dead"
 _GROUP = 0
 _FETCH_BY_NAME = 9
@@ -55,18 +61,28 @@ class GroupListing:
 
 @dataclass(frozen=True, slots=True)
 class GroupMember:
-    """A member of a group, and what it was assigned."""
+    """A member of a group, and what it was assigned.
+
+    Only consumer groups know `epoch`, `target` (what it is to own in the end) and `protocol`, the
+    kind of group that it takes it for: classic or consumer.
+    """
 
     member_id: str
     instance_id: str | None
     client_id: str
     host: str
     partitions: list[TopicPartition]
+    epoch: int | None = None
+    target: list[TopicPartition] | None = None
+    protocol: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class GroupDescription:
-    """A group with its members; `coordinator` is the node that keeps it."""
+    """A group with its members; `coordinator` is the node that keeps it.
+
+    Only consumer groups have epochs: of the group, and of the assignment that it has.
+    """
 
     group_id: str
     state: str
@@ -74,6 +90,9 @@ class GroupDescription:
     protocol: str
     coordinator: int
     members: list[GroupMember] = field(default_factory=list)
+    kind: str = CLASSIC
+    epoch: int | None = None
+    assignment_epoch: int | None = None
 
 
 async def list_groups(cluster: Cluster) -> list[GroupListing]:
@@ -101,12 +120,54 @@ async def describe_group(cluster: Cluster, group_id: str) -> GroupDescription:
         request = DescribeGroupsRequest([group_id])
         answer = await cluster.ask(request, DescribeGroupsResponse, node=node)
         group = answer.groups[0]
+        # Nodes before DescribeGroups v6 say Dead. It may be a group of another type.
+        if group.error_code == ErrorCode.GROUP_ID_NOT_FOUND or group.group_state == DEAD:
+            return await _describe_consumer_group(cluster, group_id, node)
         _raise(group.error_code, group_id)
-        if group.group_state == DEAD:  # as nodes before DescribeGroups v6 say it
-            raise KafkaError(ErrorCode.GROUP_ID_NOT_FOUND, f"group {group_id!r}")
         return _description(group, node)
 
     return await _at_coordinator(cluster, group_id, ask)
+
+
+async def _describe_consumer_group(cluster: Cluster, group_id: str, node: int) -> GroupDescription:
+    request = ConsumerGroupDescribeRequest([group_id])
+    try:
+        answer = await cluster.ask(request, ConsumerGroupDescribeResponse, node=node)
+        group = answer.groups[0]
+        _raise(group.error_code, group_id)
+    except KafkaError as error:
+        if error.code is not ErrorCode.UNSUPPORTED_VERSION:
+            raise
+        raise KafkaError(ErrorCode.GROUP_ID_NOT_FOUND, group_id) from None
+    members = [
+        GroupMember(
+            member.member_id,
+            member.instance_id,
+            member.client_id,
+            member.client_host.lstrip("/"),
+            _partitions(member.assignment),
+            member.member_epoch,
+            _partitions(member.target_assignment),
+            {0: CLASSIC, 1: CONSUMER}.get(member.member_type),
+        )
+        for member in group.members
+    ]
+    return GroupDescription(
+        group_id,
+        group.group_state,
+        CONSUMER,
+        group.assignor_name,
+        node,
+        members,
+        CONSUMER,
+        group.group_epoch,
+        group.assignment_epoch,
+    )
+
+
+def _partitions(assignment: Assignment) -> list[TopicPartition]:
+    parts = assignment.topic_partitions
+    return sorted((each.topic_name, number) for each in parts for number in each.partitions)
 
 
 async def committed_offsets(cluster: Cluster, group_id: str) -> dict[TopicPartition, int]:

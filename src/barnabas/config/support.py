@@ -90,6 +90,14 @@ def _names_hosts(overrides: Value) -> bool:
 
 _JAVA_CLASS = "Java classes cannot be loaded here"
 
+_ASSIGNOR_CLASSES: Final = "org.apache.kafka.coordinator.group.assignor."
+_ASSIGNORS: Final = {
+    "range",
+    "uniform",
+    f"{_ASSIGNOR_CLASSES}RangeAssignor",
+    f"{_ASSIGNOR_CLASSES}UniformAssignor",
+}
+
 # A value for which the first part holds stops the start; the second part says why.
 _REFUSED: Final[Mapping[str, _Rule]] = {
     "alter.config.policy.class.name": (_not(None, ""), f"{_JAVA_CLASS}, so no policy can run."),
@@ -101,6 +109,10 @@ _REFUSED: Final[Mapping[str, _Rule]] = {
     "controller.quorum.voters": (_several, "a quorum of several voters is not built yet."),
     "create.topic.policy.class.name": (_not(None, ""), f"{_JAVA_CLASS}, so no policy can run."),
     "delegation.token.secret.key": (_not(None), "delegation tokens are not built yet."),
+    "group.consumer.assignors": (
+        lambda names: not set(cast("tuple[str, ...]", names)) <= _ASSIGNORS,
+        f"{_JAVA_CLASS}; there are uniform and range.",
+    ),
     "kafka.metrics.reporters": (_not(()), f"{_JAVA_CLASS}."),
     "max.connections.per.ip.overrides": (
         _names_hosts,

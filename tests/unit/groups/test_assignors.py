@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barnabas.groups.consumer.assignors import ASSIGNORS, assign_range, assign_uniform
+from barnabas.groups.consumer.assignors import ASSIGNORS
+from barnabas.groups.consumer.assignors.range_ import assign_range
 from barnabas.groups.consumer.assignors.spec import Assignment, GroupSpec, MemberSpec
+from barnabas.groups.consumer.assignors.uniform import assign_uniform
 
 TOPICS = [bytes([number]) * 16 for number in range(4)]
 

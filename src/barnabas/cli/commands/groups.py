@@ -15,6 +15,7 @@ from barnabas.client.cluster import Cluster
 from barnabas.client.fetch_core import TopicPartition
 from barnabas.client.groups import (
     GroupDescription,
+    GroupMember,
     commit_offsets,
     committed_offsets,
     delete_group,
@@ -54,16 +55,23 @@ def list_(bootstrap: str, output: str) -> None:
 @bootstrap_option
 @output_option
 def describe(group: str, bootstrap: str, output: str) -> None:
-    """Show a group: its state, coordinator, assignor, and how many members it has."""
+    """Show a group: its type and state, coordinator, assignor, and how many members it has.
+
+    A consumer group (group.protocol=consumer) has an epoch, and one as of which its partitions are
+    assigned.
+    """
     found = with_cluster(bootstrap, lambda cluster: describe_group(cluster, group))
     facts: dict[str, object] = {
         "group": found.group_id,
         "state": found.state,
+        "type": found.kind,
         "protocol": found.protocol_type,
         "assignor": found.protocol,
         "coordinator": found.coordinator,
         "members": len(found.members),
     }
+    if found.epoch is not None:
+        facts |= {"epoch": found.epoch, "assigned": found.assignment_epoch}
     if output != "table":
         emit(facts, output)
         return
@@ -76,7 +84,10 @@ def describe(group: str, bootstrap: str, output: str) -> None:
 @bootstrap_option
 @output_option
 def members(group: str, bootstrap: str, output: str) -> None:
-    """Show the members of a group and what each of them reads."""
+    """Show the members of a group and what each of them reads.
+
+    In a consumer group each has an epoch, and a target: what it is to read in the end.
+    """
     found = with_cluster(bootstrap, lambda cluster: describe_group(cluster, group))
     if output != "table":
         emit(
@@ -87,10 +98,24 @@ def members(group: str, bootstrap: str, output: str) -> None:
                     "client": m.client_id,
                     "host": m.host,
                     "partitions": [f"{topic}-{number}" for topic, number in m.partitions],
+                    **_progress(m),
                 }
                 for m in found.members
             ],
             output,
+        )
+        return
+    if found.epoch is not None:
+        table(
+            ["MEMBER", "INSTANCE", "CLIENT", "HOST", "PROTOCOL", "EPOCH", "PARTITIONS", "TARGET"],
+            [
+                (
+                    *(m.member_id, m.instance_id, m.client_id, m.host, m.protocol, m.epoch),
+                    _spans(m.partitions),
+                    _spans(m.target or ()),
+                )
+                for m in found.members
+            ],
         )
         return
     rows = [
@@ -98,6 +123,14 @@ def members(group: str, bootstrap: str, output: str) -> None:
         for m in found.members
     ]
     table(["MEMBER", "INSTANCE", "CLIENT", "HOST", "PARTITIONS"], rows)
+
+
+def _progress(member: GroupMember) -> dict[str, object]:
+    """What only members of consumer groups have."""
+    if member.target is None:
+        return {}
+    target = [f"{topic}-{number}" for topic, number in member.target]
+    return {"protocol": member.protocol, "epoch": member.epoch, "target": target}
 
 
 def _spans(partitions: Iterable[TopicPartition]) -> str:

@@ -40,7 +40,7 @@ def update_target(
     settings = state.settings.consumer
     name = group.preferred_assignor(old, new) or settings.assignors[0]
     spec = _spec(state, group, new)
-    assigned = ASSIGNORS[name if name in ASSIGNORS else settings.assignors[0]](spec)
+    assigned = ASSIGNORS[name](spec)
     mine: Partitions = {}
     for member_id in spec.members:
         partitions = {t: frozenset(parts) for t, parts in assigned.get(member_id, {}).items()}

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from barnabas.server.broker import Broker
     from barnabas.server.request import Request
 
-#: "offset.metadata.max.bytes" and the like are read once: they are not dynamic.
 _MINUTE_MS = 60_000
 
 
@@ -107,9 +106,19 @@ class GroupCoordinator:
         self.runtime.run_on(number, lambda shard, now: decide(shard, now, ticket), ticket)
         return await ticket.future
 
+    def _configure(self) -> None:
+        """The node's configuration may have changed."""
+        self._settings = group_settings(self._broker.config)
+        for number in self.runtime.loaded():
+            shard = self.runtime.shard(number)
+            if shard is not None:
+                shard.state.settings = self._settings
+
     def publish(self, old: MetadataImage, new: MetadataImage, delta: MetadataDelta) -> None:
         """Topics have changed, or are gone: so are the offsets in them."""
         self.runtime.publish(old, new, delta)
+        if delta.configs is not None:
+            self._configure()
         if delta.topics is None:
             return
         changed = [new.topics.by_id[each].name for each in delta.topics.changed]
