@@ -38,7 +38,7 @@ BROKER: Final[Mapping[str, str]] = {
     "group.consumer.max.heartbeat.interval.ms": "The longest consumer.heartbeat.interval.ms of a group.",
     "group.consumer.max.session.timeout.ms": "The longest consumer.session.timeout.ms of a group.",
     "group.consumer.max.size": "Members that a consumer group may have.",
-    "group.consumer.migration.policy": "Which way groups with members change the protocol: bidirectional, upgrade, downgrade, disabled.",
+    "group.consumer.migration.policy": "Which way groups change the protocol while they have members.",
     "group.consumer.min.assignment.interval.ms": "The shortest consumer.assignment.interval.ms of a group.",
     "group.consumer.min.heartbeat.interval.ms": "The shortest consumer.heartbeat.interval.ms of a group.",
     "group.consumer.min.session.timeout.ms": "The shortest consumer.session.timeout.ms of a group.",

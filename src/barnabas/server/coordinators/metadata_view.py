@@ -16,7 +16,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("barnabas.server")
 
-_CONFIGS: Final = (SESSION_MS, HEARTBEAT_MS, ASSIGNMENT_MS)
+#: Config of a group -> the node's limits.
+_CONFIGS: Final = {
+    SESSION_MS: ("group.consumer.min.session.timeout.ms", "group.consumer.max.session.timeout.ms"),
+    HEARTBEAT_MS: (
+        "group.consumer.min.heartbeat.interval.ms",
+        "group.consumer.max.heartbeat.interval.ms",
+    ),
+    ASSIGNMENT_MS: (
+        "group.consumer.min.assignment.interval.ms",
+        "group.consumer.max.assignment.interval.ms",
+    ),
+}
 
 
 class ImageTopics:
@@ -79,7 +90,7 @@ class GroupConfigs:
 
     def _read(self, group_id: str, stored: Mapping[str, str]) -> Mapping[str, int]:
         found = {}
-        for name in _CONFIGS:
+        for name, (lowest, highest) in _CONFIGS.items():
             text = stored.get(name)
             if text is None:
                 continue
@@ -87,9 +98,7 @@ class GroupConfigs:
                 value = int(text)
             except ValueError:
                 continue  # of another release: it counts as not set
-            kind, _, what = name.partition(".")
-            low = self._broker.config.get_int(f"group.{kind}.min.{what}")
-            high = self._broker.config.get_int(f"group.{kind}.max.{what}")
+            low, high = (self._broker.config.get_int(limit) for limit in (lowest, highest))
             found[name] = min(max(value, low), high)
             if found[name] != value:
                 log.warning("group %s: %s=%d counts as %d", group_id, name, value, found[name])
