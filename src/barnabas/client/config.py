@@ -69,3 +69,11 @@ class FetchConfig:
     read_committed: bool = False
     max_inflated_batch_bytes: int = 256 * 1024 * 1024
     """Refuse a compressed batch that inflates beyond this."""
+    client_rack: str = ""
+    """Where this reader is: a leader may send it to a closer replica (KIP-392)."""
+    replica_max_age_ms: int = 300_000
+    """How long a closer replica is used before the leader is asked again."""
+    reset_out_of_range: bool = False
+    """Leave partitions whose position is not in the log to `FetchCore.out_of_range`."""
+    sessions: bool = False
+    """Name in a request only what changed since the last one (KIP-227)."""

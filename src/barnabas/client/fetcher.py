@@ -11,14 +11,28 @@ from typing import Any
 from barnabas.client.cluster import Cluster
 from barnabas.client.config import FetchConfig
 from barnabas.client.connection import Connection
-from barnabas.client.errors import ClientError
+from barnabas.client.errors import ClientError, error_code
 from barnabas.client.fetch_core import FetchCore, FetchedRecords, TopicPartition
+from barnabas.client.fetch_session import FetchSession
 from barnabas.wire.errors import ErrorCode, KafkaError
 from barnabas.wire.message import Message
-from barnabas.wire.messages.fetch_request import FetchPartition, FetchRequest, FetchTopic
+from barnabas.wire.messages.fetch_request import (
+    FetchPartition,
+    FetchRequest,
+    FetchTopic,
+    ForgottenTopic,
+)
 from barnabas.wire.messages.fetch_response import FetchResponse
 from barnabas.wire.uuids import ZERO
 
+_SESSION_ERRORS = frozenset(
+    {
+        ErrorCode.FETCH_SESSION_ID_NOT_FOUND,
+        ErrorCode.INVALID_FETCH_SESSION_EPOCH,
+        ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR,
+    }
+)
+"""Begin a new session, at once."""
 Asked = dict[TopicPartition, int]
 """Partitions of one request and the offset asked for in each."""
 
@@ -29,14 +43,22 @@ class Fetcher:
     The next request goes out while the application works on what the last one brought.
     """
 
-    def __init__(self, cluster: Cluster, config: FetchConfig | None = None) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        config: FetchConfig | None = None,
+        on_news: Callable[[], None] | None = None,
+    ) -> None:
         self._cluster = cluster
         self._config = config or FetchConfig()
         self._clock = cluster.ports.clock
-        self._core = FetchCore(self._config)
+        self.core = FetchCore(self._config)
         self._busy: set[int] = set()
         self._chores: dict[str, asyncio.Task[None]] = {}
         self._news = asyncio.Event()
+        self._notify = self._news.set if on_news is None else on_news
+        self._sessions: dict[int, FetchSession] = {}
+        self._closed = False
 
     async def __aenter__(self) -> Fetcher:
         return self
@@ -51,7 +73,8 @@ class Fetcher:
 
     async def close(self) -> None:
         """Stop fetching. Requests in flight are left to their connections."""
-        self._core.assign({})
+        self._closed = True
+        self.core.assign({})
         chores = list(self._chores.values())
         for chore in chores:
             chore.cancel()
@@ -61,15 +84,15 @@ class Fetcher:
         """Read these partitions from these offsets. Raises `KafkaError` for an unknown topic."""
         for topic in sorted({name[0] for name in positions}):
             await self._cluster.topic(topic)
-        self._core.assign(positions)
+        self.core.assign(positions)
 
     def drop(self, topic: str, partition: int) -> None:
         """Read this partition no longer."""
-        self._core.drop((topic, partition))
+        self.core.drop((topic, partition))
 
     def positions(self) -> dict[TopicPartition, int]:
         """The next offset of every assigned partition."""
-        return self._core.positions()
+        return self.core.positions()
 
     async def poll(self, timeout_ms: int) -> FetchedRecords | None:
         """The next batch of records; None when none came in time.
@@ -81,13 +104,13 @@ class Fetcher:
         """
         deadline = self._clock.monotonic_ms() + timeout_ms
         while True:
-            taken = self._core.take()
-            self._pump()
+            taken = self.core.take()
+            self.pump()
             if taken is not None:
                 return taken
             left = deadline - self._clock.monotonic_ms()
-            if left <= 0 or self._core.skipped:
-                self._core.skipped = False
+            if left <= 0 or self.core.skipped:
+                self.core.skipped = False
                 return None
             self._news.clear()
             # A paused partition needs a second look even when nothing arrives.
@@ -100,13 +123,18 @@ class Fetcher:
         finally:
             timer.cancel()
 
-    def _pump(self) -> None:
+    def pump(self) -> None:
         """Ask every idle node for the partitions that need data."""
         by_node: dict[int, Asked] = {}
-        for name, offset in self._core.wanted(self._clock.monotonic_ms()):
-            node = self._cluster.metadata.leader(*name)
+        if self._closed:
+            return
+        now = self._clock.monotonic_ms()
+        for name, offset in self.core.wanted(now):
+            node = self.core.replica(name, now)
+            if node not in self._cluster.metadata.nodes:
+                node = self._cluster.metadata.leader(*name)
             if node < 0:
-                self._core.stale_topics.add(name[0])
+                self.core.stale_topics.add(name[0])
             elif node not in self._busy:
                 by_node.setdefault(node, {})[name] = offset
         for node, asked in by_node.items():
@@ -116,7 +144,7 @@ class Fetcher:
                 self._chore(f"connect {node}", partial(self._connect, node, asked))
             else:
                 self._send(connection, node, asked)
-        if self._core.stale_topics:
+        if self.core.stale_topics:
             self._chore("metadata", self._refresh)
 
     def _chore(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -127,19 +155,19 @@ class Fetcher:
             del self._chores[name]
             if not task.cancelled():
                 task.result()
-                self._news.set()
+                self._notify()
 
         task = asyncio.ensure_future(work())
         self._chores[name] = task
         task.add_done_callback(done)
 
     async def _refresh(self) -> None:
-        topics = sorted(self._core.stale_topics)
-        self._core.stale_topics.clear()
+        topics = sorted(self.core.stale_topics)
+        self.core.stale_topics.clear()
         try:
             await self._cluster.refresh(topics)
         except (ClientError, KafkaError):
-            self._core.stale_topics.update(topics)
+            self.core.stale_topics.update(topics)
         await self._clock.sleep(self._cluster.pause_ms(0))
 
     async def _connect(self, node: int, asked: Asked) -> None:
@@ -153,32 +181,36 @@ class Fetcher:
     def _unreachable(self, node: int, asked: Asked) -> None:
         self._busy.discard(node)
         pause = self._cluster.pause_ms(3)
-        self._core.postpone(asked, self._clock.monotonic_ms() + pause)
-        self._core.stale_topics.update(name[0] for name in asked)
-        self._news.set()
+        self.core.postpone(asked, self._clock.monotonic_ms() + pause)
+        self.core.stale_topics.update(name[0] for name in asked)
+        self._notify()
 
     def _send(self, connection: Connection, node: int, asked: Asked) -> None:
         wait = self._config.fetch_max_wait_ms
         connection.send(
-            self._request(asked),
+            self._request(node, asked),
             FetchResponse,
             lambda response, _error: self._answered(node, asked, response),
             timeout_ms=wait + self._cluster.config.request_timeout_ms,
         )
 
-    def _request(self, asked: Asked) -> FetchRequest:
-        config = self._config
+    def _request(self, node: int, asked: Asked) -> FetchRequest:
+        config, metadata = self._config, self._cluster.metadata
+        ids = {topic: metadata.topics[topic].id for topic, _ in asked if topic in metadata.topics}
+        session = self._sessions.get(node)
+        if session is None:
+            session = self._sessions[node] = FetchSession(enabled=config.sessions)
+        mentioned = session.request(asked, ids)
         topics: dict[str, FetchTopic] = {}
-        for (topic, partition), offset in asked.items():
+        for name in mentioned.partitions:
+            topic, partition = name
             entry = topics.get(topic)
             if entry is None:
-                state = self._cluster.metadata.topics.get(topic)
-                topic_id = ZERO if state is None else state.id
-                entry = topics[topic] = FetchTopic(topic=topic, topic_id=topic_id)
+                entry = topics[topic] = FetchTopic(topic=topic, topic_id=ids.get(topic, ZERO))
             entry.partitions.append(
                 FetchPartition(
                     partition=partition,
-                    fetch_offset=offset,
+                    fetch_offset=asked[name],
                     partition_max_bytes=config.max_partition_fetch_bytes,
                 )
             )
@@ -187,11 +219,25 @@ class Fetcher:
             min_bytes=config.fetch_min_bytes,
             max_bytes=config.fetch_max_bytes,
             isolation_level=1 if config.read_committed else 0,
+            session_id=mentioned.session_id,
+            session_epoch=mentioned.epoch,
             topics=list(topics.values()),
+            forgotten_topics_data=[
+                ForgottenTopic(topic, topic_id or ZERO, [partition])
+                for (topic, partition), topic_id in mentioned.forgotten
+            ],
+            rack_id=config.client_rack,
         )
 
     def _answered(self, node: int, asked: Asked, response: Message | None) -> None:
-        if not isinstance(response, FetchResponse) or response.error_code != ErrorCode.NONE:
+        session = self._sessions[node]
+        if not isinstance(response, FetchResponse):
+            session.reset()
+            self._unreachable(node, asked)
+            return
+        code = error_code(response.error_code)
+        session.answered(code, response.session_id)
+        if code != ErrorCode.NONE and code not in _SESSION_ERRORS:
             self._unreachable(node, asked)
             return
         self._busy.discard(node)
@@ -207,5 +253,5 @@ class Fetcher:
                 self._cluster.metadata.moved(
                     name, data.partition_index, leader.leader_id, leader.leader_epoch
                 )
-                self._core.received((name, data.partition_index), offset, data, now)
-        self._news.set()
+                self.core.received((name, data.partition_index), offset, data, now)
+        self._notify()

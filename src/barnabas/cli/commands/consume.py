@@ -9,6 +9,7 @@ import click
 from barnabas.cli.commands.produce import Escaped
 from barnabas.cli.exits import Exit, Failure
 from barnabas.cli.formats import RecordWriter, json_writer, raw_writer
+from barnabas.cli.group_consume import GroupConsume
 from barnabas.cli.options import bootstrap_option, examples
 from barnabas.cli.output import note
 from barnabas.cli.positions import Anchor, Start, clamp, parse_start
@@ -31,6 +32,7 @@ Offsets = dict[TopicPartition, int]
         "barnabas consume orders --from -1h --format json | jq .value",
         "barnabas consume orders --from -10 --partition 0",
         "barnabas consume orders --from 2026-01-31T12:00:00Z --max 100 --key-separator '\\t'",
+        "barnabas consume orders --group billing --from beginning",
         "barnabas consume images --max 1 --delimiter '' > cat.jpg",
     ),
 )
@@ -68,6 +70,21 @@ Offsets = dict[TopicPartition, int]
 )
 @click.option("--null", type=Escaped(), default="", metavar="TEXT", help="raw: TEXT for null.")
 @click.option("--read-committed", is_flag=True, help="Leave out what is not, or never, committed.")
+@click.option(
+    "-g",
+    "--group",
+    metavar="NAME",
+    help="Take part in a consumer group: go on where it stands, and commit what was printed. --from "
+    "then says where to begin what it has not committed yet.",
+)
+@click.option("--group-instance-id", metavar="ID", help="With --group: be this static member.")
+@click.option(
+    "--group-protocol",
+    type=click.Choice(["classic", "consumer"]),
+    default="classic",
+    show_default=True,
+    help="With --group: who assigns partitions, the members or (KIP-848) the coordinator.",
+)
 @bootstrap_option
 def command(
     topic: str,
@@ -80,6 +97,9 @@ def command(
     delimiter: bytes,
     null: bytes,
     read_committed: bool,
+    group: str | None,
+    group_instance_id: str | None,
+    group_protocol: str,
     bootstrap: str,
 ) -> None:
     """Print TOPIC's records to stdout, up to where the topic ends now.
@@ -93,7 +113,17 @@ def command(
     writer = json_writer() if form == "json" else raw_writer(delimiter, key_separator, null)
     job = Job(topic, where, frozenset(only), writer, follow=follow, limit=limit)
     job.read_committed = read_committed
-    with_cluster(bootstrap, job.run)
+    if group is not None:
+        if only:
+            raise Failure(
+                "--group says which partitions are read; leave out --partition.", Exit.USAGE
+            )
+        member = GroupConsume(job, group, group_instance_id, group_protocol)
+        member.run(bootstrap)
+    elif group_instance_id is not None:
+        raise Failure("--group-instance-id needs --group.", Exit.USAGE)
+    else:
+        with_cluster(bootstrap, job.run)
     if sys.stderr.isatty():
         note(f"{job.count} records from {topic} in {job.took_ms / 1000:.1f} s")
 
@@ -114,43 +144,42 @@ class Job:
         self.count = 0
         self.took_ms = 0
         self.read_committed = False
-        self._topic = topic
+        self.topic = topic
         self._start = start
         self._only = only
         self._writer = writer
-        self._follow = follow
-        self._limit = limit
+        self.follow = follow
+        self.limit = limit
 
     async def run(self, cluster: Cluster) -> None:
         """Read until the ends, the limit, or an interrupt."""
         clock = cluster.ports.clock
         begun = clock.monotonic_ms()
-        names = await self._partitions(cluster)
-        starts, ends = await self._range(cluster, names)
+        names = await self.partitions(cluster)
+        starts, ends = await self.range(cluster, names)
         config = FetchConfig(read_committed=self.read_committed)
-        total = None if self._follow else sum(ends[name] - starts[name] for name in names)
+        total = None if self.follow else sum(ends[name] - starts[name] for name in names)
         async with Fetcher(cluster, config) as fetcher:
-            wanted = {n: o for n, o in starts.items() if self._follow or o < ends[n]}
+            wanted = {n: o for n, o in starts.items() if self.follow or o < ends[n]}
             await fetcher.assign(wanted)
-            title, busy = f"from {self._topic}", sys.stdout.isatty()
+            title, busy = f"from {self.topic}", sys.stdout.isatty()
             with ProgressBar(title, total, clock, as_bytes=False, hidden=busy) as bar:
-                await self._loop(fetcher, {} if self._follow else ends, bar)
+                await self._loop(fetcher, {} if self.follow else ends, bar)
         self.took_ms = clock.monotonic_ms() - begun
 
-    async def _partitions(self, cluster: Cluster) -> list[TopicPartition]:
-        state = await cluster.topic(self._topic)
+    async def partitions(self, cluster: Cluster) -> list[TopicPartition]:
+        """What is read. Raises `Failure` for a partition that there is not."""
+        state = await cluster.topic(self.topic)
         missing = sorted(self._only - set(state.partitions))
         if missing:
             raise Failure(
-                f"Topic {self._topic} has partitions 0 to {len(state.partitions) - 1}, "
+                f"Topic {self.topic} has partitions 0 to {len(state.partitions) - 1}, "
                 f"not {missing[0]}.",
                 Exit.NOT_FOUND,
             )
-        return [(self._topic, index) for index in sorted(self._only or state.partitions)]
+        return [(self.topic, index) for index in sorted(self._only or state.partitions)]
 
-    async def _range(
-        self, cluster: Cluster, names: list[TopicPartition]
-    ) -> tuple[Offsets, Offsets]:
+    async def range(self, cluster: Cluster, names: list[TopicPartition]) -> tuple[Offsets, Offsets]:
         """Where to begin, and where the partitions end now."""
         committed = self.read_committed
         found = await list_offsets(cluster, dict.fromkeys(names, LATEST), read_committed=committed)
@@ -187,24 +216,24 @@ class Job:
         while fetcher.positions():
             batch = await fetcher.poll(500)
             if batch is not None:
-                text, count = self._cut(batch, ends)
+                text, count = self.cut(batch, ends)
                 out.write(text)
                 out.flush()
                 self.count += count
                 bar.advance(count)
-                if self.count == self._limit:
+                if self.count == self.limit:
                     return
             if ends:
                 for name, position in fetcher.positions().items():
                     if position >= ends[name]:
                         fetcher.drop(*name)
 
-    def _cut(self, batch: FetchedRecords, ends: Offsets) -> tuple[bytes, int]:
+    def cut(self, batch: FetchedRecords, ends: Offsets) -> tuple[bytes, int]:
         """The text of the records below the end and within the limit, and how many those are."""
         records = batch.records
         end = ends.get((batch.topic, batch.partition))
         if end is not None and records[-1].offset >= end:
             records = [record for record in records if record.offset < end]
-        if self._limit is not None:
-            records = records[: self._limit - self.count]
+        if self.limit is not None:
+            records = records[: self.limit - self.count]
         return self._writer(batch.topic, batch.partition, batch.time_type, records), len(records)
