@@ -71,6 +71,7 @@ def test_what_cannot_be_purged(sh: Shell) -> None:
     sh("produce", "compacted", "--key-separator", ":", stdin=b"k:v")
     code, told = sh.fail("topics", "purge", "compacted")
     assert (code, "POLICY_VIOLATION" in told) == (Exit.FAILED, True)
+    assert "--append cleanup.policy=delete" in told
     assert sh.fail("topics", "purge", "absent")[0] == Exit.NOT_FOUND
     assert sh.fail("topics", "purge", "compacted", "-p", "7")[0] == Exit.NOT_FOUND
     assert sh.fail("topics", "purge", "compacted", "--before", "soon")[0] == Exit.USAGE

@@ -55,7 +55,7 @@ log = logging.getLogger("barnabas.server")
 METADATA_DIRECTORY = "__cluster_metadata-0"
 OFFLINE = (
     "log directory %s is offline: %s. Its partitions answer KAFKA_STORAGE_ERROR; nothing "
-    "acknowledged is lost. Repair or replace the disk and restart the node."
+    "acknowledged is lost. Make room or replace the disk, then restart the node."
 )
 
 

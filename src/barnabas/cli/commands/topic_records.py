@@ -20,6 +20,11 @@ from barnabas.client.offsets import EARLIEST, LATEST, list_offsets
 from barnabas.client.storage import ActiveProducer, delete_records, describe_producers
 from barnabas.wire.errors import ErrorCode, KafkaError
 
+ONLY_COMPACTED = (
+    "records are only deleted from topics with cleanup.policy=delete. Send a record without a value "
+    "for each key, or allow it with: barnabas configs alter topic TOPIC --append cleanup.policy=delete"
+)
+
 partition_option = click.option(
     "-p", "--partition", "only", type=click.IntRange(0), multiple=True, help="Repeatable."
 )
@@ -76,6 +81,8 @@ def _tell(topic: str, results: Mapping[TopicPartition, int | KafkaError]) -> Non
     failures = []
     for (_, index), result in sorted(results.items(), key=lambda item: item[0]):
         if isinstance(result, KafkaError):
+            if result.code is ErrorCode.POLICY_VIOLATION:
+                result = KafkaError(result.code, ONLY_COMPACTED)
             failures.append(explain(result) or Failure(str(result)))
         else:
             note(f"{topic}-{index}: starts at {result}")

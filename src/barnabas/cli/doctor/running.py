@@ -134,7 +134,7 @@ def _directory(directory: StoredIn) -> Iterator[Finding]:
         yield error(
             "disk",
             f"{where} is offline ({directory.error.name}).",
-            "Repair or replace the disk and start the node again.",
+            "Make room or replace the disk, then start the node again.",
         )
     elif directory.total > 0:
         free = f"{directory.usable / _GIB:.1f} GiB of {directory.total / _GIB:.1f} GiB free"
