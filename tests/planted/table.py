@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from tests.planted import in_cleaning, in_log, in_partition, in_recovery, in_server, in_storage
+from tests.planted import (
+    in_cleaning,
+    in_groups,
+    in_log,
+    in_partition,
+    in_recovery,
+    in_server,
+    in_storage,
+)
 from tests.planted.bug import Bug
 
 BUGS: tuple[Bug, ...] = (
@@ -12,4 +20,5 @@ BUGS: tuple[Bug, ...] = (
     *in_partition.BUGS,
     *in_server.BUGS,
     *in_storage.BUGS,
+    *in_groups.BUGS,
 )

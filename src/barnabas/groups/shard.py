@@ -280,6 +280,13 @@ class GroupShard:
         # A little at a time, so that a million offsets do not hold the loop.
         wait = 1 if self._expired else self.state.settings.offsets_check_ms
         effects.set_timer(EXPIRY, now.monotonic + wait)
+        effects.refused = lambda _: self._expire_later(now)
+        return effects
+
+    def _expire_later(self, now: Now) -> Effects:
+        """The log takes no tombstones at the moment: look again at the next time."""
+        effects = Effects()
+        effects.set_timer(EXPIRY, now.monotonic + self.state.settings.offsets_check_ms)
         return effects
 
     def unload(self) -> list[Ticket]:

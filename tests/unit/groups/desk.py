@@ -96,11 +96,11 @@ class Desk:
 
     def _do(self, effects: Effects) -> None:
         if effects.records and self.refuse is not None:
+            code, self.refuse = self.refuse, None
             if effects.refused is None:
                 for ticket, _ in effects.replies:
-                    ticket.fail(self.refuse)
+                    ticket.fail(code)
                 return
-            code, self.refuse = self.refuse, None
             self._do(effects.refused(code))
             return
         producer_id, epoch = effects.producer or (-1, -1)

@@ -336,6 +336,28 @@ def test_a_static_member_that_comes_back_takes_its_place_without_a_rebalance() -
     assert d.heartbeat(back.member_id, generation, instance="b") == ErrorCode.NONE
 
 
+def test_a_static_member_is_the_old_one_when_the_log_refuses_its_new_id() -> None:
+    d = Desk()
+    leader, other = static_pair(d)
+    generation = d.group().generation
+    d.refuse = ErrorCode.COORDINATOR_NOT_AVAILABLE
+    for instance in ("a", "b"):
+        d.refuse = ErrorCode.COORDINATOR_NOT_AVAILABLE
+        back = d.join(instance=instance, protocols={"range": b"meta", "new": b""})
+        assert codes(back) == [ErrorCode.COORDINATOR_NOT_AVAILABLE]
+    assert set(d.group().members) == {leader, other}
+    assert d.group().leader_id == leader
+    assert d.heartbeat(other, generation, instance="b") == ErrorCode.NONE
+    assert d.sync(other, generation, instance="b").response.assignment == b"B"
+    assert codes(d.join(instance="c", protocols={"new": b""})) == [
+        ErrorCode.INCONSISTENT_GROUP_PROTOCOL
+    ]
+    back = d.join(instance="b")
+    assert codes(back) == [ErrorCode.NONE]
+    d.reload()
+    assert set(d.group().members) == {leader, back.response.member_id}
+
+
 def test_a_static_leader_that_comes_back_need_not_assign() -> None:
     d = Desk()
     leader, _ = static_pair(d)

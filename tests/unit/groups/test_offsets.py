@@ -116,7 +116,9 @@ def test_members_commit_in_their_generation_only() -> None:
     d = Desk()
     (leader,) = d.stable()
     assert commit(d, 1, member=leader, generation=1) == ErrorCode.NONE
-    assert commit(d, 2, member=leader, generation=2) == ErrorCode.ILLEGAL_GENERATION
+    for wrong in (0, 2):
+        refused = commit(d, 2, member=leader, generation=wrong)
+        assert refused == ErrorCode.ILLEGAL_GENERATION
     assert commit(d, 2, member="x", generation=1) == ErrorCode.UNKNOWN_MEMBER_ID
     assert commit(d, 2) == ErrorCode.UNKNOWN_MEMBER_ID
     assert fetched(d) == (1, 0)
@@ -305,6 +307,16 @@ def test_very_many_offsets_expire_a_little_at_a_time() -> None:
     d.advance(8 * DAY_MS)
     assert len(d.shard.state.offsets) == 0
     assert len(d.log) == before + 5_000
+
+
+def test_expiry_goes_on_after_the_log_refused_its_tombstones() -> None:
+    d = Desk(offsets_retention_ms=600_000)
+    commit(d, 1)
+    d.refuse = ErrorCode.COORDINATOR_NOT_AVAILABLE
+    d.advance(600_000)
+    assert fetched(d) == (1, 0)
+    d.advance(600_000)
+    assert fetched(d) == (-1, 0)
 
 
 def test_a_topic_that_is_deleted_takes_its_offsets_along() -> None:

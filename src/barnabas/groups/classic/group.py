@@ -132,6 +132,16 @@ class ClassicGroup:
         self.static_ids[instance_id] = new_id
         return new
 
+    def undo_replacement(self, new: ClassicMember, old: ClassicMember) -> None:
+        """The log does not know the new member: the old one is back in its place."""
+        self.set_protocols(new, old.protocols)
+        del self.members[new.member_id]
+        self.members[old.member_id] = old
+        old.joining = old.syncing = None
+        if self.leader_id == new.member_id:
+            self.leader_id = old.member_id
+        self.static_ids[new.instance_id or ""] = old.member_id
+
     def check_member(self, member_id: str, instance_id: str | None) -> ErrorCode:
         """Whether a request may speak for this member."""
         if instance_id is not None:

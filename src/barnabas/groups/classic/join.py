@@ -247,8 +247,23 @@ def _replace_static(
             # Told of the former leader, even one that it was itself, it does not assign anew.
             response = join_response(group, member_id, leader=former_leader)
         effects.reply(ticket, response)
-        effects.refused = lambda error: Effects().reply(ticket, refuse_join(error))
+        effects.refused = lambda error: _undo_replacement(group, member, old, ticket, now, error)
     elif before in (State.STABLE, State.COMPLETING):
         prepare(state, group, effects, now)
     else:
         complete_if_all_joined(state, group, effects, now)
+
+
+def _undo_replacement(
+    group: ClassicGroup,
+    new: ClassicMember,
+    old: ClassicMember,
+    ticket: Ticket,
+    now: Now,
+    error: ErrorCode,
+) -> Effects:
+    """The log does not take the new id: the client comes back, and finds the old member."""
+    effects = Effects()
+    group.undo_replacement(new, old)
+    restart_session(effects, group, old, now)
+    return effects.reply(ticket, refuse_join(error))
