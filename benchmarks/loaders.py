@@ -70,6 +70,13 @@ def wire_produce(
     return _wire("produce", node, requests, connections, in_flight, count, frames.error_at())
 
 
+def wire_requests(
+    node: Node, requests: list[bytes], connections: int, in_flight: int, count: int
+) -> Load:
+    """Send `count` requests of any kind whose answers end with their error code."""
+    return _wire("produce", node, requests, connections, in_flight, count, -2)
+
+
 def wire_consume(node: Node, topic: Topic, events: int) -> Load:
     """Fetch partition 0 from its beginning until `events` events came."""
     places = (frames.offset_at(topic), frames.records_at())

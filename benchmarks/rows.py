@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from benchmarks import frames, loaders
 from benchmarks.compaction import compact
 from benchmarks.frames import Topic
+from benchmarks.groups import heartbeats_and_commits, rebalances, transactions
 from benchmarks.targets import PAGE_CACHE, SYNCED, Target
 
 SMALL = 100
@@ -201,6 +202,41 @@ def compaction(events: int) -> Row:
     )
 
 
+def rebalance(rounds: int) -> Row:
+    """A large group whose members all answer at once."""
+    what = "rebalance of 100 members over 1,000 partitions"
+    return Row(
+        f"{PAGE_CACHE}: rebalance",
+        (
+            Figure(f"{what}, time", "ms", 1.0, smaller_is_better=True),
+            Figure(f"{what}, the node's CPU", "ms", 1.0, smaller_is_better=True),
+        ),
+        rebalances(100, 1_000, rounds),
+    )
+
+
+def commits(mode: str, requests: int) -> Row:
+    """Very many groups that live."""
+    return Row(
+        f"{mode}: commits",
+        (
+            Figure("commits of 1,000 groups, a heartbeat beside each", "commits/s", 1.0),
+            Figure("produce → fetch beside these, p99", "ms", 1.0, smaller_is_better=True),
+            Figure("the same p99 ÷ that of the quiet node", "×", 0),
+        ),
+        heartbeats_and_commits(1_000, requests, mode, 300),
+    )
+
+
+def transactional(mode: str, count: int) -> Row:
+    """One producer, one transaction after another."""
+    return Row(
+        f"{mode}: transactions",
+        (Figure("transactions of 100 events, one producer", "transactions/s", 1.0),),
+        transactions(count, 100, mode),
+    )
+
+
 def rows(scale: float) -> list[Row]:
     """All rows; `scale` stretches the amounts of work."""
     return [
@@ -216,4 +252,9 @@ def rows(scale: float) -> list[Row]:
         single(SYNCED, 20, 1_000, 8.0, amount(12_000, scale)),
         latency(amount(1_500, scale)),
         compaction(amount(10_000_000, scale)),
+        rebalance(amount(100, scale)),
+        commits(PAGE_CACHE, amount(100_000, scale)),
+        commits(SYNCED, amount(10_000, scale)),
+        transactional(PAGE_CACHE, amount(1_000, scale)),
+        transactional(SYNCED, amount(500, scale)),
     ]

@@ -7,7 +7,7 @@
  *
  * FRAMES is a file of whole requests, each with its four bytes of size. `produce` sends them in
  * turn, each connection from a place of its own, and looks at the error code, ERROR_AT bytes into
- * each response. `consume` sends the one Fetch request again and again with the next offset
+ * each response (when negative: from its end). `consume` sends the one Fetch request again and again with the next offset
  * (OFFSET_AT bytes into the request) and walks the batches (the records field, a compact length and
  * the bytes, starts RECORDS_AT bytes into the response). `latency` has a Fetch request parked on
  * one connection, sends a Produce request on another, and takes the time until the event arrives;
@@ -158,7 +158,7 @@ static void refill(struct connection *c, int epoll, int window)
     flush_queue(c, epoll, window);
 }
 
-static void take_responses(struct connection *c, int window, size_t error_at)
+static void take_responses(struct connection *c, int window, long error_at)
 {
     ssize_t n = read(c->fd, c->in + c->have, c->room - c->have);
     if (n < 0 && errno == EAGAIN) return;
@@ -170,8 +170,9 @@ static void take_responses(struct connection *c, int window, size_t error_at)
         size_t size = get32(c->in + at);
         if (size + 4 > c->room) die("a response is too large");
         if (c->have - at < size + 4) break;
-        if (error_at + 6 > size + 4) die("a response is too short");
-        const uint8_t *code = c->in + at + 4 + error_at;
+        long place = error_at < 0 ? (long)size + error_at : error_at;
+        if (place < 0 || place + 2 > (long)size) die("a response is too short");
+        const uint8_t *code = c->in + at + 4 + place;
         if (code[0] || code[1]) { fprintf(stderr, "wire: error code %d\n", code[0] << 8 | code[1]); exit(1); }
         latencies[answered++] = now - c->since[c->first];
         c->first = (c->first + 1) % window;
@@ -185,7 +186,7 @@ static void take_responses(struct connection *c, int window, size_t error_at)
 static void produce(char **argument)
 {
     int count = atoi(argument[0]), window = atoi(argument[1]), epoll = epoll_create1(0);
-    size_t error_at = atoi(argument[3]);
+    long error_at = atol(argument[3]);
     wanted = atoll(argument[2]);
     latencies = calloc(wanted, sizeof *latencies);
     struct connection *all = calloc(count, sizeof *all);

@@ -131,12 +131,12 @@ def committed(data: Buffer, aborted: set[tuple[int, int]], start: int) -> list[t
     found: list[tuple[int, str]] = []
     dropping: set[int] = set()
     for position, header in iter_batches(data):
+        begun = {each for each in aborted if each[1] <= header.base_offset}
+        dropping |= {producer_id for producer_id, _ in begun}
+        aborted -= begun
         if header.is_control:
             dropping.discard(header.producer_id)
             continue
-        begins = {pid for pid, first in aborted if first <= header.base_offset}
-        dropping |= begins
-        aborted -= {each for each in aborted if each[0] in begins and each[1] <= header.base_offset}
         if header.is_transactional and header.producer_id in dropping:
             continue
         records, _ = parse(data[position : position + header.size])

@@ -131,6 +131,8 @@ class Member(Noting):
         self.generation = -1
         self.mine: set[Place] = groups.owned.setdefault(group, {}).setdefault(name, set())
         self.positions: dict[Place, int] = {}
+        self.heard_ms = 0
+        """When the request was sent that last told that it is a member."""
         self.transactional = transactional
         self.producer: tuple[int, int] | None = None
         self._pending: tuple[str, bool] | None = None
@@ -148,9 +150,16 @@ class Member(Noting):
 
     def give_back(self, places: set[Place]) -> None:
         """Partitions go, because it was asked to."""
-        if places:
+        if not self.fresh():
+            self.lose()
+        elif places:
             self.note(Revoked(self.name, self.now(), self.group, tuple(sorted(places))))
             self._forget(places)
+
+    def fresh(self) -> bool:
+        """Whether nobody can have put it out yet; when in doubt a member gives nothing back, it has
+        lost it."""
+        return self.ports.clock.monotonic_ms() - self.heard_ms < min(SESSION_MS, REBALANCE_MS)
 
     def lose(self) -> None:
         """It learns that it was put out."""
@@ -323,6 +332,8 @@ class Member(Noting):
 
     def _rewind(self) -> None:
         """Back to what is committed, as if its partitions were new to it."""
+        if not self.fresh():
+            raise PutOut
         mine = set(self.mine)
         self.give_back(mine)
         self.take(mine)

@@ -31,6 +31,7 @@ class ClassicMember(Member):
             await self._join()
             return
         request = HeartbeatRequest(self.group, self.generation, self.member_id)
+        sent_ms = self.ports.clock.monotonic_ms()
         code = (await self.ask(request, HeartbeatResponse)).error_code
         if code == ErrorCode.REBALANCE_IN_PROGRESS:
             self.give_back(set(self.mine))
@@ -38,6 +39,7 @@ class ClassicMember(Member):
         elif code in NOT_MINE:
             raise PutOut
         elif code == ErrorCode.NONE:
+            self.heard_ms = sent_ms
             await self.serve()
             if self.random.randrange(60) == 0:
                 await self._leave()
@@ -76,6 +78,7 @@ class ClassicMember(Member):
         sync = SyncGroupRequest(
             self.group, joined.generation_id, self.member_id, None, KIND, ASSIGNOR, shares
         )
+        self.heard_ms = self.ports.clock.monotonic_ms()
         given = await self.ask(sync, SyncGroupResponse)
         if given.error_code in NOT_MINE:
             raise PutOut
@@ -113,12 +116,13 @@ class ConsumerMember(Member):
             subscribed_topic_names=[INPUT],
             topic_partitions=[TopicPartitions(topic_id, numbers)] if numbers else [],
         )
+        sent_ms = self.ports.clock.monotonic_ms()
         answer = await self.ask(request, ConsumerGroupHeartbeatResponse)
         code = ErrorCode(answer.error_code)
         if code in (*NOT_MINE, ErrorCode.GROUP_ID_NOT_FOUND):
             raise PutOut
         if code == ErrorCode.NONE:
-            self.generation = answer.member_epoch
+            self.generation, self.heard_ms = answer.member_epoch, sent_ms
             if answer.assignment is not None:
                 self._reconcile(
                     {
