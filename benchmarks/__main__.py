@@ -22,6 +22,8 @@ from benchmarks.targets import PAGE_CACHE, Target, open_node
 from tests.interop.kafka import ToolError, answers
 
 OURS, THEIRS = "barnabas", "kafka"
+PROMPT = {"group.initial.rebalance.delay.ms": "0"}
+"""A new group does not wait for members that may come: nothing is measured there but the wait."""
 IDLE_SECONDS = 10.0
 STARTS = 5
 MEGABYTE = 1e6
@@ -131,7 +133,7 @@ def measure_all(options: argparse.Namespace, folder: Path) -> list[Line]:
     chosen = [row for row in rows(options.scale) if options.only in row.name]
     lines: list[Line] = []
     with contextlib.ExitStack() as stack:
-        nodes = {kind: stack.enter_context(running(kind, folder)) for kind in kinds}
+        nodes = {kind: stack.enter_context(running(kind, folder, PROMPT)) for kind in kinds}
         floors = {
             kind: stack.enter_context(running(kind, folder))
             for kind in sorted({row.floor for row in chosen if row.floor})

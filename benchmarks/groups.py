@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,9 +42,13 @@ Response = TypeVar("Response", bound=Message)
 JOIN, SYNC, HEARTBEAT, COMMIT, LEAVE, FIND = 7, 5, 3, 7, 3, 3
 """Versions. Those of heartbeats and commits have answers that end with their error code."""
 SESSION_MS, REBALANCE_MS = 1_200_000, 60_000
-OFFSETS = "__consumer_offsets"
+INTERNAL = ("__consumer_offsets", "__transaction_state")
+"""In the order of the kinds of coordinators."""
+USUAL = {"flush.messages": str(2**63 - 1), "barnabas.ack.mode": "synced"}
 TICKS = os.sysconf("SC_CLK_TCK")
 COORDINATOR_RETRIES = 200
+WARM_UP = 10
+"""Transactions before the clock runs."""
 
 
 class Wire:
@@ -80,14 +85,29 @@ def frame_of(request: Message, version: int) -> bytes:
     return bytes(request_frame(request, version, 1, CLIENT_ID))
 
 
-def find_coordinator(wire: Wire, group: str) -> None:
+@contextlib.contextmanager
+def coordinators(target: Target, mode: str) -> Iterator[None]:
+    """The internal topics are there, and in this mode of acknowledgement."""
+    wire = Wire(target.node)
+    for kind, topic in enumerate(INTERNAL):
+        find_coordinator(wire, "first", kind)
+        for name, value in MODES[target.kind][mode].items():
+            target.alter(ResourceType.TOPIC, topic, name, value)
+    wire.close()
+    yield
+    for topic in INTERNAL:
+        for name in MODES[target.kind][mode]:
+            target.alter(ResourceType.TOPIC, topic, name, USUAL[name])
+
+
+def find_coordinator(wire: Wire, key: str, kind: int = 0) -> None:
     """Until there is one: the internal topic is made on first use."""
     for _ in range(COORDINATOR_RETRIES):
-        answer = wire.ask(FindCoordinatorRequest(group), FindCoordinatorResponse, FIND)
+        answer = wire.ask(FindCoordinatorRequest(key, kind), FindCoordinatorResponse, FIND)
         if answer.error_code == ErrorCode.NONE:
             return
         time.sleep(0.1)
-    raise ToolError(f"no coordinator for {group}")
+    raise ToolError(f"no coordinator for {key}")
 
 
 def join_request(group: str, member_id: str, data: bytes = b"") -> JoinGroupRequest:
@@ -166,20 +186,23 @@ class Members:
 _numbers = iter(range(1 << 30))
 
 
-def rebalances(members: int, partitions: int, rounds: int) -> Callable[[Target], tuple[float, ...]]:
+def rebalances(
+    members: int, partitions: int, rounds: int, mode: str
+) -> Callable[[Target], tuple[float, ...]]:
     """Wall time and the node's processor time of a rebalance, ms."""
 
     def measure(target: Target) -> tuple[float, ...]:
-        group = Members(target.node, f"rebalance-{next(_numbers)}", members, partitions)
-        try:
-            group.rebalance()
-            cpu, began = cpu_seconds(target.node), time.monotonic()
-            for _ in range(rounds):
+        with coordinators(target, mode):
+            group = Members(target.node, f"rebalance-{next(_numbers)}", members, partitions)
+            try:
                 group.rebalance()
-            wall = time.monotonic() - began
-            cpu = cpu_seconds(target.node) - cpu
-        finally:
-            group.close()
+                cpu, began = cpu_seconds(target.node), time.monotonic()
+                for _ in range(rounds):
+                    group.rebalance()
+                wall = time.monotonic() - began
+                cpu = cpu_seconds(target.node) - cpu
+            finally:
+                group.close()
         return wall * 1000 / rounds, cpu * 1000 / rounds
 
     return measure
@@ -196,22 +219,16 @@ def heartbeats_and_commits(
 
     def measure(target: Target) -> tuple[float, ...]:
         run = next(_numbers)
-        wire = Wire(target.node)
-        find_coordinator(wire, "first")
-        for name, value in MODES[target.kind][mode].items():
-            target.alter(ResourceType.TOPIC, OFFSETS, name, value)
         topic = target.topic(1, mode)
-        frames = []
-        for number in range(groups):
-            frames += _member_frames(wire, f"group-{run}-{number}", topic.name)
-        wire.close()
-        quiet = loaders.wire_latency(target.node, topic, rounds).p99_us / 1000
-        load = loaders.wire_requests(target.node, frames, 20, 5, requests)
-        beside = _beside(target, topic.name, mode, frames, requests, rounds)
-        if mode in MODES[target.kind]:
-            for name in MODES[target.kind][mode]:
-                value = {"flush.messages": str(2**63 - 1), "barnabas.ack.mode": "synced"}[name]
-                target.alter(ResourceType.TOPIC, OFFSETS, name, value)
+        with coordinators(target, mode):
+            wire = Wire(target.node)
+            frames = []
+            for number in range(groups):
+                frames += _member_frames(wire, f"group-{run}-{number}", topic.name)
+            wire.close()
+            quiet = loaders.wire_latency(target.node, topic, rounds).p99_us / 1000
+            load = loaders.wire_requests(target.node, frames, 20, 5, requests)
+            beside = _beside(target, mode, frames, requests, rounds)
         target.drop(topic)
         return load.rate / 2, beside, beside / quiet
 
@@ -238,11 +255,8 @@ def _member_frames(wire: Wire, group: str, topic: str) -> list[bytes]:
     return [frame_of(heartbeat, HEARTBEAT), frame_of(commit, COMMIT)]
 
 
-def _beside(
-    target: Target, topic: str, mode: str, frames: list[bytes], requests: int, rounds: int
-) -> float:
+def _beside(target: Target, mode: str, frames: list[bytes], requests: int, rounds: int) -> float:
     """p99 (ms) of produce → fetch on another topic while the members go on."""
-    del topic
     load = threading.Thread(
         target=loaders.wire_requests, args=(target.node, frames, 20, 1, requests)
     )
@@ -266,26 +280,31 @@ def transactions(count: int, events: int, mode: str) -> Callable[[Target], tuple
 
     def measure(target: Target) -> tuple[float, ...]:
         topic = target.topic(1, mode)
-        producer = Producer(
-            {
-                "bootstrap.servers": target.node.address,
-                "transactional.id": f"bench-{next(_numbers)}",
-                "linger.ms": 0,
-                "log_level": 0,
-            }
-        )
-        producer.init_transactions(60)
-        value = bytes(100)
-        began = 0.0
-        for number in range(count + 10):
-            if number == 10:
-                began = time.monotonic()
-            producer.begin_transaction()
-            for _ in range(events):
-                producer.produce(topic.name, value)
-            producer.commit_transaction(60)
-        seconds = time.monotonic() - began
+        with coordinators(target, mode):
+            rate = _transact(target, topic.name, count, events)
         target.drop(topic)
-        return (count / seconds,)
+        return (rate,)
 
     return measure
+
+
+def _transact(target: Target, topic: str, count: int, events: int) -> float:
+    producer = Producer(
+        {
+            "bootstrap.servers": target.node.address,
+            "transactional.id": f"bench-{next(_numbers)}",
+            "linger.ms": 0,
+            "log_level": 0,
+        }
+    )
+    producer.init_transactions(60)
+    value = bytes(100)
+    began = 0.0
+    for number in range(count + WARM_UP):
+        if number == WARM_UP:
+            began = time.monotonic()
+        producer.begin_transaction()
+        for _ in range(events):
+            producer.produce(topic, value)
+        producer.commit_transaction(60)
+    return count / (time.monotonic() - began)

@@ -211,7 +211,7 @@ def rebalance(rounds: int) -> Row:
             Figure(f"{what}, time", "ms", 1.0, smaller_is_better=True),
             Figure(f"{what}, the node's CPU", "ms", 1.0, smaller_is_better=True),
         ),
-        rebalances(100, 1_000, rounds),
+        rebalances(100, 1_000, rounds, PAGE_CACHE),
     )
 
 

@@ -16,7 +16,11 @@ from tests.hostile.target import Target, frame
 @pytest.fixture(scope="session")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """A node that has answered each version of each API once, so that its codecs are compiled."""
-    settings = {"barnabas.ack.mode": "page-cache", "socket.listen.backlog.size": "1000"}
+    settings = {
+        "barnabas.ack.mode": "page-cache",
+        "socket.listen.backlog.size": "1000",
+        "group.initial.rebalance.delay.ms": "0",
+    }
     node = Target(tmp_path_factory.mktemp("hostile"), settings)
     with node:
         node.make_topic("honest")

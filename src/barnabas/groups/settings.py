@@ -10,6 +10,8 @@ UNLIMITED: Final = (1 << 31) - 1
 #: Members of one group that were given an id and have not come back with it. Kafka has no limit;
 #: each costs a timer and a few hundred bytes until its session ends.
 PENDING_MEMBERS_MAX: Final = 10_000
+#: What their ids may take together: an id begins with the client's name, of up to 32,767 bytes.
+PENDING_ID_BYTES_MAX: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)

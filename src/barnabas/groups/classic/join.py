@@ -18,7 +18,7 @@ from barnabas.groups.classic.rebalance import (
 )
 from barnabas.groups.classic.records import write_generation, write_new_group
 from barnabas.groups.classic.timers import SessionTimer
-from barnabas.groups.settings import PENDING_MEMBERS_MAX
+from barnabas.groups.settings import PENDING_ID_BYTES_MAX, PENDING_MEMBERS_MAX
 from barnabas.wire.errors import ErrorCode
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _join_new(
     if instance_id is not None and instance_id in group.static_ids:
         _replace_static(state, group, context, request, member_id, ticket, effects, now)
     elif instance_id is None and context.api_version >= KNOWN_ID_FROM:
-        if len(group.pending_ids) >= PENDING_MEMBERS_MAX:
+        if not _may_give_out(group, member_id):
             effects.reply(ticket, refuse_join(ErrorCode.GROUP_MAX_SIZE_REACHED))
             return
         group.pending_ids[member_id] = None
@@ -129,6 +129,12 @@ def _join_new(
         effects.reply(ticket, refuse_join(ErrorCode.MEMBER_ID_REQUIRED, member_id))
     else:
         _add(state, group, context, request, member_id, ticket, effects, now)
+
+
+def _may_give_out(group: ClassicGroup, member_id: str) -> bool:
+    """Whether the group may remember one more id; as if all had the length of this one."""
+    given = len(group.pending_ids)
+    return given < PENDING_MEMBERS_MAX and (given + 1) * len(member_id) <= PENDING_ID_BYTES_MAX
 
 
 def _add(
