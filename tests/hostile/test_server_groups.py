@@ -312,3 +312,17 @@ def _transactional_produce(client: Client, tid: str, producer_id: int, epoch: in
     answer = client.ask(asked, 11)
     assert isinstance(answer, ProduceResponse)
     return ErrorCode(answer.responses[0].partition_responses[0].error_code)
+
+
+def test_a_group_without_a_name(target: Target) -> None:
+    with target.attack(), target.connect() as client:
+        assert join(client, "").error_code == ErrorCode.INVALID_GROUP_ID
+        assert heartbeat(client, "", "m", 1) == ErrorCode.INVALID_GROUP_ID
+        # Kafka knows offsets of a group without a name, as before there were groups.
+        assert commit(client, "", "m", 1) == ErrorCode.GROUP_ID_NOT_FOUND
+        synced = client.ask(SyncGroupRequest("", 1, "m", None, "consumer", "range"), SYNC)
+        assert isinstance(synced, SyncGroupResponse)
+        assert synced.error_code == ErrorCode.INVALID_GROUP_ID
+        left = client.ask(LeaveGroupRequest("", members=[MemberIdentity("m")]), LEAVE)
+        assert isinstance(left, LeaveGroupResponse)
+        assert left.error_code == ErrorCode.INVALID_GROUP_ID
