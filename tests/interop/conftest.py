@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -67,12 +67,21 @@ def java() -> Path:
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+def node_settings() -> Mapping[str, str]:
+    """What a file's node is configured with; override it there."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def node(
+    tmp_path_factory: pytest.TempPathFactory, node_settings: Mapping[str, str]
+) -> Iterator[Node]:
     """A running node, shared by the tests of one file."""
     target = target_class()
     if target.name == "kafka" and shutil.which("java") is None:
         absent("a Java runtime")
-    with target(tmp_path_factory.mktemp("node"), KEEP_OLD) as running:
+    settings = {**KEEP_OLD, **node_settings}
+    with target(tmp_path_factory.mktemp("node"), settings) as running:
         yield running
     faults = [line for line in running.log_text().splitlines() if "a bug of ours" in line]
     assert not faults, running.log_tail()

@@ -18,11 +18,14 @@ class Case(NamedTuple):
     program: str
     assignor: str
     static: bool = False
+    protocol: str = "classic"
     own_faults: tuple[str, ...] = ()
     """Rules that the client breaks by itself, on an Apache Kafka as well."""
 
     def __str__(self) -> str:
-        return f"{self.program}-{self.assignor}{'-static' if self.static else ''}"
+        return "-".join((self.program, self.assignor, self.protocol, "static" * self.static)).strip(
+            "-"
+        )
 
 
 CASES = (
@@ -39,6 +42,8 @@ CASES = (
     Case("sarama", "range"),
     Case("java", "range"),
     Case("java", "cooperative-sticky"),
+    Case("java", "uniform", protocol="consumer"),
+    Case("confluent", "range", protocol="consumer"),
 )
 STATIC = (Case("java", "range", static=True), Case("franz-go", "cooperative-sticky", static=True))
 LONG_MS = 30_000
@@ -63,15 +68,19 @@ def grouping(
 def test_members_come_and_go(grouping: Node, case: Case) -> None:
     program = NAMED[case.program]
     with Group(grouping, str(case)) as group:
-        one, two, three = (group.join(program, case.assignor) for _ in range(3))
+
+        def join() -> Member:
+            return group.join(program, case.assignor, protocol=case.protocol)
+
+        one, two, three = (join() for _ in range(3))
         group.shared_by(one, two, three)
-        four = group.join(program, case.assignor)
+        four = join()
         group.shared_by(one, two, three, four)
         one.leave()
         group.shared_by(two, three, four)
         two.kill()
         group.shared_by(three, four)
-        five = group.join(program, case.assignor)
+        five = join()
         group.shared_by(three, four, five)
         group.finish()
         group.check(case.own_faults)
@@ -109,5 +118,24 @@ def test_clients_of_many_languages_in_one_group(grouping: Node) -> None:
         group.shared_by(*members)
         members.append(group.join(NAMED["java"], "range"))
         group.shared_by(*members)
+        group.finish()
+        group.check()
+
+
+def test_a_group_moves_to_the_new_protocol_online_and_back(grouping: Node) -> None:
+    with Group(grouping, "migrated") as group:
+        program = NAMED["confluent"]
+        old = [group.join(program, "range") for _ in range(2)]
+        group.shared_by(*old)
+        new = [group.join(program, "range", protocol="consumer") for _ in range(2)]
+        group.shared_by(*old, *new)
+        for member in old:
+            member.leave()
+        group.shared_by(*new)
+        again = group.join(program, "range")
+        group.shared_by(*new, again)
+        for member in new:
+            member.leave()
+        group.shared_by(again)
         group.finish()
         group.check()
