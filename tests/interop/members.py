@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
+from typing import Protocol
 
 from confluent_kafka import (
     Consumer,
@@ -56,10 +57,19 @@ QUICK_GROUPS = {
 """What a node needs, so that members that crash are missed soon."""
 
 
+class Notebook(Protocol):
+    """Who takes what members note."""
+
+    node: Node
+
+    def note(self, event: Event) -> None:
+        """One event, from any thread."""
+
+
 class Member:
     """One process of a client in a group."""
 
-    def __init__(self, group: Group, name: str, command: list[str]) -> None:
+    def __init__(self, group: Notebook, name: str, command: list[str]) -> None:
         self.name = name
         self._group = group
         self._errors = (group.node.directory / f"{name}.err").open("w+b")

@@ -68,6 +68,10 @@ class Program(NamedTuple):
         """The command of a member of a group (see tests/interop/clients/member.py)."""
         return [*self.command(), "member", node.address, json.dumps(settings)]
 
+    def loop(self, node: Node, settings: dict[str, Any]) -> list[str]:
+        """The command of a read-process-write loop (see tests/interop/clients/confluent_loop.py)."""
+        return [*self.command(), "loop", node.address, json.dumps(settings)]
+
     def _run(self, verb: str, node: Node, *stops: str, stdin: str | None = None) -> str:
         command = [*self.command(), verb, node.address, *stops]
         return run(command, stdin=stdin, name=f"{self.name} {verb}", directory=REPOSITORY).stdout

@@ -70,5 +70,16 @@ def commit(notes: Notes, consumer: Any, offsets: dict[int, int]) -> None:
         notes.committed(begun, taken)
 
 
+def main() -> None:
+    """`member ADDRESS SETTINGS`, `loop ADDRESS SETTINGS`."""
+    verb, address, text = sys.argv[1:]
+    if verb == "member":
+        member(address, text)
+        return
+    from tests.interop.clients.confluent_loop import Loop
+
+    Loop(address, text).run()
+
+
 if __name__ == "__main__":
-    member(*sys.argv[2:])
+    main()

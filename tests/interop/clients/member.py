@@ -28,6 +28,9 @@ class Settings(NamedTuple):
     heartbeat_ms: int
     isolation: str
     protocol: str
+    sink: str = ""
+    transactional: str = ""
+    """Of a read-process-write loop: where it writes, and its transactional id."""
 
 
 def now() -> int:
@@ -71,7 +74,9 @@ class Notes:
         places = sorted([each.topic, each.partition] for each in partitions)
         self.note(event, group=self.settings.group, partitions=places, **fields)
 
-    def consumed(self, records: dict[int, list[tuple[int, bytes]]]) -> dict[int, int]:
+    def consumed(
+        self, records: dict[int, list[tuple[int, bytes]]], **fields: str
+    ) -> dict[int, int]:
         """Records of partitions were handed out; the offsets that are to be committed."""
         for partition, some in records.items():
             self.note(
@@ -81,10 +86,11 @@ class Notes:
                 records=[[offset, value.decode()] for offset, value in some],
                 group=self.settings.group,
                 isolation=self.settings.isolation,
+                **fields,
             )
         return {partition: some[-1][0] + 1 for partition, some in records.items()}
 
-    def committed(self, begun: int, offsets: dict[int, int]) -> None:
+    def committed(self, begun: int, offsets: dict[int, int], **fields: str) -> None:
         """A commit was acknowledged."""
         told = [[self.settings.topic, partition, offset] for partition, offset in offsets.items()]
-        self.note("committed", group=self.settings.group, begun=begun, offsets=told)
+        self.note("committed", group=self.settings.group, begun=begun, offsets=told, **fields)

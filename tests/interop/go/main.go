@@ -5,7 +5,8 @@
 // the program. `write` produces the topics that its standard input lists in JSON, each with the codec
 // that is asked for; `read` reads topics to the count that is asked for and prints their records as
 // JSON. Bytes are hexadecimal, or null. `member HOST:PORT SETTINGS` joins a group until standard input
-// ends, and prints what happens to it (see tests/interop/clients/member.py).
+// ends, and prints what happens to it (see tests/interop/clients/member.py); `loop HOST:PORT SETTINGS`
+// is franz-go's read-process-write loop (see confluent_loop.py there).
 package main
 
 import (
@@ -62,6 +63,8 @@ func main() {
 		}
 	case "member":
 		chosen.member(address, joined(os.Args[4]))
+	case "loop":
+		franz{}.loop(address, joined(os.Args[4]))
 	case "read":
 		found := map[string][]jsonRecord{}
 		for _, topic := range asked() {

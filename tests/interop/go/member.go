@@ -20,6 +20,8 @@ type settings struct {
 	Heartbeat int     `json:"heartbeat_ms"`
 	Isolation string  `json:"isolation"`
 	Protocol  string  `json:"protocol"`
+	Sink      string  `json:"sink"`
+	TxnID     string  `json:"transactional"`
 }
 
 func (s settings) session() time.Duration { return time.Duration(s.Session) * time.Millisecond }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from barnabas.testing.checkers.events import Assigned, Consumed, Event, Isolation, Place
+from barnabas.testing.checkers.events import Assigned, Consumed, Isolation, Place
 from barnabas.testing.checkers.facts import Facts, Fate, Item
 from barnabas.testing.checkers.history import Violation
 
@@ -13,7 +13,7 @@ def check_deliveries(facts: Facts, *, complete: bool) -> list[Violation]:
         *_changed(facts),
         *_duplicated(facts),
         *_reordered(facts),
-        *_backwards(facts.events),
+        *_backwards(facts),
         *_unsent(facts),
         *_uncommitted(facts),
         *_lost(facts, complete=complete),
@@ -89,11 +89,14 @@ def _real_time(facts: Facts, sends: list[tuple[int, int, Item]]) -> list[Violati
     return found
 
 
-def _backwards(events: list[Event]) -> list[Violation]:
-    """A reader's offsets grow, as long as its partition is not assigned to it anew."""
+def _backwards(facts: Facts) -> list[Violation]:
+    """A reader's offsets grow, as long as its partition is not assigned to it anew.
+
+    What it read in a transaction that did not commit, it may read again.
+    """
     found = []
     last: dict[tuple[str, Place], int] = {}
-    for event in events:
+    for event in facts.events:
         if isinstance(event, Assigned):
             for place in event.partitions:
                 last.pop((event.client, place), None)
@@ -106,6 +109,9 @@ def _backwards(events: list[Event]) -> list[Violation]:
                     found.append(Violation("backwards", text))
                 before = offset
             last[event.client, place] = before
+            again = event.transaction
+            if again is not None and facts.fate(again) is not Fate.COMMITTED:
+                del last[event.client, place]
     return found
 
 
