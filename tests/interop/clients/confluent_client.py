@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -78,7 +79,11 @@ def main() -> None:
         return
     from tests.interop.clients.confluent_loop import Loop
 
-    Loop(address, text).run()
+    try:
+        Loop(address, text).run()
+    except KafkaException as fatal:
+        print("fatal:", fatal, file=sys.stderr, flush=True)
+        os._exit(3)  # a producer that is lost may not find an end
 
 
 if __name__ == "__main__":

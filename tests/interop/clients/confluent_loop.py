@@ -32,6 +32,9 @@ class Loop:
                 "bootstrap.servers": address,
                 "transactional.id": chosen.transactional,
                 "transaction.timeout.ms": 10_000,
+                # Else librdkafka 2.16 waits for ever for the coordinator of a group that it
+                # knew before all brokers were away for a moment.
+                "metadata.recovery.strategy": "none",
             }
         )
 
