@@ -51,6 +51,17 @@ def test_metrics_that_cannot_be_offered_stop_the_start(tmp_path: Path) -> None:
     )
     assert code == Exit.CANNOT_START
     assert f"metrics on localhost:{port}" in said
+    code, said = Shell(node.address).fail(
+        "start",
+        "--data",
+        str(tmp_path / "second"),
+        "--port",
+        str(int(port) - 1),
+        "--metrics-port",
+        port,
+    )
+    assert code == Exit.CANNOT_START
+    assert f"Port {port} is named twice" in said
     assert node.stop() == Exit.OK
 
 

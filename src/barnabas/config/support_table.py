@@ -126,6 +126,7 @@ WORKS: Final = frozenset(
 """Honoured in full."""
 
 _ONE_LOOP = "a node is one event loop; there is no pool or queue of this kind to size."
+_MOVES = "moves between log directories are not built yet."
 _ALONE = "it matters only with more than one node."
 _GROUPS = "groups of this kind are not built yet."
 _TIERED = "it matters only with tiered storage, which is not built yet."
@@ -142,20 +143,26 @@ _QUIET: Final = (
     ("log.dir.failure.timeout.ms", "broker and controller share a process."),
     ("remote.", _TIERED),
     ("follower.fetch.last.tiered.offset.enable", _TIERED),
+    (
+        "group.coordinator.append.linger.ms",
+        "decisions of one turn of the loop share a write anyway.",
+    ),
+    ("group.coordinator.cached.buffer.max.bytes", "no buffer is kept from one batch to the next."),
+    ("group.coordinator.background.threads", _ONE_LOOP),
+    ("group.coordinator.threads", _ONE_LOOP),
     ("group.", _GROUPS),
     ("offsets.topic.replication.factor", _ONE_REPLICA),
     ("offsets.commit.timeout.ms", "a node that is its own quorum has nobody to wait for."),
     ("offsets.load.buffer.size", "offsets are read in pieces of 1 MiB."),
-    ("offsets.", _GROUPS),
     ("share.", _GROUPS),
     ("transaction.state.log.load.buffer.size", "transactions are read in pieces of 1 MiB."),
     ("transaction.state.log.replication.factor", _ONE_REPLICA),
     ("transaction.two.phase.commit.enable", "the request that asks for it (KIP-939) is unstable."),
     ("replication.quota.window.", _ALONE),
-    ("alter.log.dirs.replication.quota.window.", _ALONE),
+    ("alter.log.dirs.replication.quota.window.", _MOVES),
     ("leader.replication.throttled.rate", _ALONE),
     ("follower.replication.throttled.rate", _ALONE),
-    ("replica.alter.log.dirs.io.max.bytes.per.second", _ALONE),
+    ("replica.alter.log.dirs.io.max.bytes.per.second", _MOVES),
     ("metadata.max.idle.interval.ms", "a quorum of one needs no record to show that it lives."),
     ("ssl.", _SECURITY),
     ("sasl.", _SECURITY),

@@ -222,6 +222,19 @@ async def _until_stopped(node: Node, stop: asyncio.Event) -> None:
         )
 
 
+def _no_port(error: OSError, config: BrokerConfig) -> Failure:
+    addresses = ", ".join(str(endpoint) for endpoint in config.listeners)
+    ports = [endpoint.port for endpoint in config.listeners]
+    if config.metrics_listener is not None:
+        addresses += f", metrics on {format_address(*config.metrics_listener)}"
+        ports.append(config.metrics_listener[1])
+    twice = [port for port in ports if port and ports.count(port) > 1]
+    hint = "Choose another port with --port (0 takes any free one)."
+    if twice:
+        hint = f"Port {twice[0]} is named twice (the controller listens on the one after --port)."
+    return Failure(f"Cannot listen on {addresses}: {error.strerror}.", Exit.CANNOT_START, hint)
+
+
 def _cannot_start(error: Exception, config: BrokerConfig) -> Exception:
     """A sentence and what to do next, for what goes wrong outside of us; else the error itself."""
     from barnabas.config.values import ConfigError
@@ -237,14 +250,7 @@ def _cannot_start(error: Exception, config: BrokerConfig) -> Exception:
             "Stop it, or choose another directory with --data.",
         )
     if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL):
-        addresses = ", ".join(str(endpoint) for endpoint in config.listeners)
-        if config.metrics_listener is not None:
-            addresses += f", metrics on {format_address(*config.metrics_listener)}"
-        return Failure(
-            f"Cannot listen on {addresses}: {error.strerror}.",
-            Exit.CANNOT_START,
-            "Choose another port with --port (0 takes any free one).",
-        )
+        return _no_port(error, config)
     if isinstance(error, OSError):
         place = f" {error.filename}" if error.filename else f" in {directories}"
         return Failure(f"Cannot start: {error.strerror}{place}.", Exit.CANNOT_START)
