@@ -9,7 +9,7 @@ from barnabas.coordinator.effects import Effects, Now, Origin, Ticket, TimerKey
 from barnabas.coordinator.framing import CoordinatorRecord
 from barnabas.groups import administration
 from barnabas.groups.classic import membership, rebalance
-from barnabas.groups.classic.group import ClassicGroup
+from barnabas.groups.classic.group import ClassicGroup, State
 from barnabas.groups.classic.join import check_session, join_group
 from barnabas.groups.classic.rebalance import refuse_join
 from barnabas.groups.classic.records import adopt_generation, group_of
@@ -26,9 +26,11 @@ from barnabas.groups.consumer.subscriptions import regexes_resolved
 from barnabas.groups.consumer.timers import ConsumerTimer, Wait
 from barnabas.groups.consumer.topics import Topics
 from barnabas.groups.context import RequestContext
+from barnabas.groups.counters import GroupCounters
 from barnabas.groups.offsets import commit, fetch
 from barnabas.groups.offsets.expiry import TOMBSTONES_AT_ONCE, expire
 from barnabas.groups.offsets.table import Committed, Place
+from barnabas.groups.records.consumer_group_metadata_key import ConsumerGroupMetadataKey
 from barnabas.groups.records.group_metadata_key import GroupMetadataKey
 from barnabas.groups.records.group_metadata_value import GroupMetadataValue
 from barnabas.groups.records.offset_commit_key import OffsetCommitKey
@@ -65,8 +67,10 @@ class GroupShard:
         new_id: Callable[[], str],
         topics: Topics | None = None,
         configs: Callable[[str], Mapping[str, int]] | None = None,
+        counters: GroupCounters | None = None,
     ) -> None:
         self.state = GroupsState(settings, new_id, topics, configs)
+        self._counters = counters or GroupCounters()
         self._active = False
         self._expired = 0
         """How many groups the look under way has seen."""
@@ -147,7 +151,9 @@ class GroupShard:
 
     def delete_offsets(self, request: OffsetDeleteRequest, ticket: Ticket) -> Effects:
         """OffsetDelete."""
-        return commit.delete_offsets(self.state, request, ticket)
+        effects = commit.delete_offsets(self.state, request, ticket)
+        self._counters.offset_deletions += tombstones(effects)
+        return effects
 
     # -- administration --------------------------------------------------------------------------
 
@@ -165,7 +171,9 @@ class GroupShard:
 
     def delete_group(self, group_id: str, ticket: Ticket, now: Now) -> Effects:
         """DeleteGroups, one group."""
-        return administration.delete_group(self.state, group_id, ticket, now)
+        effects = administration.delete_group(self.state, group_id, ticket, now)
+        self._counters.offset_deletions += tombstones(effects)
+        return effects
 
     def topics_changed(self, names: Iterable[str], *, created: bool) -> None:
         """Topics were created, deleted, or got partitions: groups notice with their next beat."""
@@ -202,6 +210,8 @@ class GroupShard:
             self._replay_group(key.group, value)
         else:
             replay_consumer(self.state, record)
+            if self._active and isinstance(key, ConsumerGroupMetadataKey) and value is not None:
+                self._counters.consumer_rebalances += 1
 
     def _replay_offset(
         self, key: OffsetCommitKey, value: OffsetCommitValue | None, origin: Origin
@@ -215,6 +225,7 @@ class GroupShard:
             # It has never had members: somebody only keeps offsets under this name.
             state.groups[key.group] = ClassicGroup(key.group, origin.timestamp)
         committed = Committed(value, origin.offset)
+        self._counters.offset_commits += self._active
         if origin.producer_id < 0:
             state.offsets.put(place, committed)
         else:
@@ -228,7 +239,9 @@ class GroupShard:
                 del groups[group_id]
             return
         if self._active and group is not None:
+            completing = group.state is State.COMPLETING
             adopt_generation(group, value)
+            self._counters.completed_rebalances += completing and group.state is State.STABLE
         else:
             groups[group_id] = group_of(group_id, value)
 
@@ -277,6 +290,7 @@ class GroupShard:
 
     def _expire(self, now: Now) -> Effects:
         effects, self._expired = expire(self.state, now, self._expired)
+        self._counters.offset_expirations += tombstones(effects)
         # A little at a time, so that a million offsets do not hold the loop.
         wait = 1 if self._expired else self.state.settings.offsets_check_ms
         effects.set_timer(EXPIRY, now.monotonic + wait)
@@ -298,3 +312,8 @@ class GroupShard:
             if isinstance(group, ClassicGroup)
             for ticket in rebalance.waiting(group)
         ]
+
+
+def tombstones(effects: Effects) -> int:
+    """How many offsets these effects delete."""
+    return sum(isinstance(each.key, OffsetCommitKey) for each in effects.records)

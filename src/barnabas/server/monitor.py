@@ -10,7 +10,7 @@ from barnabas.log.sizes import learn_sizes
 from barnabas.ports import Ports, Usage
 from barnabas.server import health
 from barnabas.server.http import HttpServer, Page
-from barnabas.server.metrics import cluster, exposition, process, storage, traffic
+from barnabas.server.metrics import cluster, coordinators, exposition, process, storage, traffic
 
 if TYPE_CHECKING:
     from barnabas.server.node import Node
@@ -74,6 +74,7 @@ class Monitor:
             yield from cluster.quorum(broker.metadata, broker.node_id, clock.wall_ms())
             yield from cluster.controller(broker.image)
             yield from cluster.replicas(broker)
+            yield from coordinators.coordinators(broker.coordinators, now_ms)
             yield from traffic.topics(broker.topic_counters)
             yield from traffic.requests(broker.recorder, node.listeners, now_ms)
             yield from traffic.connections(broker, node.listeners, node.watch)

@@ -14,6 +14,20 @@ from barnabas.server.health import Stage
 from barnabas.server.loop_watch import AVERAGE_NS, LoopWatch
 from barnabas.server.metrics.exposition import MS, PIECE_STEPS, pieces, summary, text
 from barnabas.server.node import Node
+from barnabas.wire.messages.consumer_group_heartbeat_request import ConsumerGroupHeartbeatRequest
+from barnabas.wire.messages.consumer_group_heartbeat_response import ConsumerGroupHeartbeatResponse
+from barnabas.wire.messages.delete_groups_request import DeleteGroupsRequest
+from barnabas.wire.messages.delete_groups_response import DeleteGroupsResponse
+from barnabas.wire.messages.find_coordinator_request import FindCoordinatorRequest
+from barnabas.wire.messages.find_coordinator_response import FindCoordinatorResponse
+from barnabas.wire.messages.metadata_request import MetadataRequest
+from barnabas.wire.messages.metadata_response import MetadataResponse
+from barnabas.wire.messages.offset_commit_request import (
+    OffsetCommitRequest,
+    OffsetCommitRequestPartition,
+    OffsetCommitRequestTopic,
+)
+from barnabas.wire.messages.offset_commit_response import OffsetCommitResponse
 from tests.unit.server.calm import Session, calm
 from tests.unit.server.http_client import Answer, get
 
@@ -58,6 +72,49 @@ async def scrape(s: Session) -> Metrics:
     assert answer.status == 200
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     return Metrics(answer.body)
+
+
+def test_groups_show_under_kafkas_names() -> None:
+    async def scenario(s: Session) -> None:
+        await s.create("t", 2)
+        assert not [name for name in await scrape(s) if "coordinator" in name], "nobody needs one"
+        topic_id = (await s.ask(MetadataRequest(None), MetadataResponse)).topics[0].topic_id
+        parts = [OffsetCommitRequestPartition(at, 1) for at in (0, 1)]
+        commit = OffsetCommitRequest(
+            "simple", topics=[OffsetCommitRequestTopic("t", topic_id, parts)]
+        )
+        find = FindCoordinatorRequest("", 0, ["simple"])
+        await s.ask(find, FindCoordinatorResponse)
+        for _ in range(2):
+            await s.ask(commit, OffsetCommitResponse)
+        consumer = ConsumerGroupHeartbeatRequest(
+            "c",
+            "m",
+            0,
+            rebalance_timeout_ms=1_000,
+            subscribed_topic_names=["t"],
+            topic_partitions=[],
+        )
+        await s.ask(consumer, ConsumerGroupHeartbeatResponse)
+        found = await scrape(s)
+        bean = "kafka_coordinator_group_groupmetadatamanager"
+        assert found[f"{bean}_numoffsets"] == 2
+        assert (found[f"{bean}_numgroups"], found[f"{bean}_numgroupsempty"]) == (1, 1)
+        metrics = "kafka_server_group_coordinator_metrics"
+        assert found[f'{metrics}_group_count{{protocol="classic"}}'] == 1
+        assert found[f'{metrics}_group_count{{protocol="consumer"}}'] == 1
+        assert found[f'{metrics}_consumer_group_count{{state="stable"}}'] == 1
+        assert found[f"{metrics}_offset_commit_count"] == 4
+        assert found[f"{metrics}_consumer_group_rebalance_count"] == 1
+        assert found[f'{metrics}_num_partitions{{state="loading"}}'] == 0
+        assert found[f'{metrics}_num_partitions{{state="active"}}'] >= 1
+        assert found[f"{metrics}_partition_load_time_max"] >= 0
+        await s.ask(DeleteGroupsRequest(["simple"]), DeleteGroupsResponse)
+        found = await scrape(s)
+        assert (found[f"{bean}_numoffsets"], found[f"{bean}_numgroups"]) == (0, 0)
+        assert found[f"{metrics}_offset_deletion_count"] == 2
+
+    calm(scenario, ON)
 
 
 @pytest.mark.effect_of("barnabas.metrics.listener")

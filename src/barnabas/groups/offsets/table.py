@@ -47,12 +47,13 @@ class OffsetTable:
 
     def __init__(self) -> None:
         self._groups: dict[str, ByTopic] = {}
+        self._count = 0
         self._pending: dict[int, dict[Place, Committed]] = {}
         self._open: dict[str, dict[tuple[str, int], dict[int, None]]] = {}
         """Group -> (topic, partition) -> producer ids with a pending offset for it."""
 
     def __len__(self) -> int:
-        return sum(len(parts) for topics in self._groups.values() for parts in topics.values())
+        return self._count
 
     def of_group(self, group_id: str) -> ByTopic:
         """What a group has committed. Not to be changed."""
@@ -101,6 +102,7 @@ class OffsetTable:
         partitions = topics.get(topic)
         if partitions is None:
             partitions = topics[topic] = {}
+        self._count += partition not in partitions
         partitions[partition] = committed
 
     def put_pending(self, producer_id: int, place: Place, committed: Committed) -> None:
@@ -115,7 +117,7 @@ class OffsetTable:
         group_id, topic, partition = place
         topics = self._groups.get(group_id)
         if topics is not None and topic in topics:
-            topics[topic].pop(partition, None)
+            self._count -= topics[topic].pop(partition, None) is not None
             if not topics[topic]:
                 del topics[topic]
             if not topics:

@@ -9,6 +9,7 @@ from barnabas.coordinator.effects import Effects, Now
 from barnabas.groups.consumer.assignors import CLASS_NAMES
 from barnabas.groups.consumer.group import Resolved
 from barnabas.groups.context import RequestContext
+from barnabas.groups.counters import GroupCounters
 from barnabas.groups.record_types import GROUP_RECORDS
 from barnabas.groups.settings import ConsumerGroupSettings, GroupSettings
 from barnabas.groups.shard import GroupShard
@@ -37,11 +38,12 @@ class GroupCoordinator:
         self._broker = broker
         self._settings = group_settings(broker.config)
         topics, configs = ImageTopics(broker), GroupConfigs(broker)
+        self.counters = GroupCounters()
         self.runtime: CoordinatorRuntime[GroupShard] = CoordinatorRuntime(
             broker,
             CONSUMER_OFFSETS,
             GROUP_RECORDS,
-            lambda _: GroupShard(self._settings, new_id, topics, configs),
+            lambda _: GroupShard(self._settings, new_id, topics, configs, self.counters),
             Settings(
                 partitions=lambda: partitions_wanted(broker, CONSUMER_OFFSETS),
                 codec=broker.config.get_int("offsets.topic.compression.codec"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from barnabas.server.coordinators.internal_topics import CONSUMER_OFFSETS, TRANSACTION_STATE
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from barnabas.metadata.image import MetadataImage
     from barnabas.server.broker import Broker
     from barnabas.server.coordinators.groups import GroupCoordinator
+    from barnabas.server.coordinators.runtime import CoordinatorRuntime
     from barnabas.server.coordinators.transactions import TransactionCoordinator
 
 
@@ -45,6 +46,20 @@ class Coordinators:
             if self._stopped:
                 self._transactions.runtime.stop()
         return self._transactions
+
+    @property
+    def used_groups(self) -> GroupCoordinator | None:
+        """The group coordinator, if anybody has needed it."""
+        return self._groups
+
+    def runtimes(self) -> list[tuple[str, CoordinatorRuntime[Any]]]:
+        """Those in use, with the names of their kinds."""
+        found: list[tuple[str, CoordinatorRuntime[Any]]] = []
+        if self._groups is not None:
+            found.append(("group", self._groups.runtime))
+        if self._transactions is not None:
+            found.append(("transaction", self._transactions.runtime))
+        return found
 
     def start(self) -> None:
         """Load what former lives of the node have left: sessions and transactions go on."""

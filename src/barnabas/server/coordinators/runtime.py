@@ -35,6 +35,7 @@ S = TypeVar("S", bound=Shard)
 LOAD_WAIT_MS: Final = 1_000
 #: Requests that wait for one shard.
 LOAD_WAITERS_MAX: Final = 10_000
+LOADS_KEPT: Final = 1_000
 
 
 class Settings(NamedTuple):
@@ -103,6 +104,8 @@ class CoordinatorRuntime(Generic[S]):
         self._slots: dict[int, _Slot[S]] = {}
         self._timers = Timers(broker.clock, self._timer)
         self._stopping = False
+        self.loads: deque[tuple[int, int]] = deque(maxlen=LOADS_KEPT)
+        """The last shards that were loaded: when (monotonic ms), and how long it took."""
 
     # -- who is responsible ----------------------------------------------------------------------
 
@@ -161,6 +164,19 @@ class CoordinatorRuntime(Generic[S]):
     def loading(self) -> bool:
         """Whether some shard is still being read."""
         return any(not slot.loaded for slot in self._slots.values())
+
+    @property
+    def shards(self) -> list[S]:
+        """All shards at work."""
+        return [slot.shard for slot in self._slots.values() if slot.loaded]
+
+    def waiting(self) -> int:
+        """Requests that wait for their shard to be loaded."""
+        return sum(len(slot.waiting) for slot in self._slots.values())
+
+    def partitions_loading(self) -> int:
+        """Shards that are still being read."""
+        return sum(not slot.loaded for slot in self._slots.values())
 
     def shard(self, number: int) -> S | None:
         """The shard of a partition when it is at work here."""
@@ -341,6 +357,7 @@ class CoordinatorRuntime(Generic[S]):
     async def _loaded(self, slot: _Slot[S]) -> None:
         broker = self._broker
         error = ErrorCode.NONE
+        begun_ms = broker.clock.monotonic_ms()
         hosted = await broker.partitions.open(self.topic, slot.number)
         if isinstance(hosted, ErrorCode):
             self._give_up(slot, hosted)
@@ -358,6 +375,8 @@ class CoordinatorRuntime(Generic[S]):
             self._give_up(slot, error or ErrorCode.NOT_LEADER_OR_FOLLOWER)
             return
         slot.loaded = True
+        now_ms = broker.clock.monotonic_ms()
+        self.loads.append((now_ms, now_ms - begun_ms))
         if count:
             log.info("%s-%d is loaded: %d records", self.topic, slot.number, count)
         hosted.watch(self, (self.topic, slot.number))
