@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from barnabas.groups.context import RequestContext
+from barnabas.groups.shard import EXPIRY
 from barnabas.wire.errors import ErrorCode
 from barnabas.wire.messages.offset_commit_request import (
     OffsetCommitRequest,
@@ -307,6 +308,20 @@ def test_very_many_offsets_expire_a_little_at_a_time() -> None:
     d.advance(8 * DAY_MS)
     assert len(d.shard.state.offsets) == 0
     assert len(d.log) == before + 5_000
+
+
+def test_a_look_at_very_many_offsets_pauses() -> None:
+    d = Desk()
+    for number in range(250):
+        for partition in range(100):
+            commit(d, 1, group=f"g{number}", partition=partition)
+    waits = []
+    for _ in range(4):
+        ((key, at),) = d.shard.timer(EXPIRY, d.now).timers
+        assert key == EXPIRY
+        assert at is not None
+        waits.append(at - d.ms)
+    assert waits == [1, 1, 600_000, 1]
 
 
 def test_expiry_goes_on_after_the_log_refused_its_tombstones() -> None:

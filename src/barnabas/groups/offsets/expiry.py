@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from barnabas.groups.offsets.table import Committed
     from barnabas.groups.state import AnyGroup, GroupsState
 
+LOOKED_AT_ONCE = 10_000
+"""Groups and offsets that one decision looks at: some milliseconds."""
 TOMBSTONES_AT_ONCE = 1_000
 """One decision writes about so many: its batch stays far below max.message.bytes."""
 
@@ -22,9 +24,11 @@ def expire(state: GroupsState, now: Now, start: int) -> tuple[Effects, int]:
     """
     effects = Effects()
     names = list(state.groups)
+    looked = 0
     for at in range(start, len(names)):
-        if len(effects.records) >= TOMBSTONES_AT_ONCE:
+        if len(effects.records) >= TOMBSTONES_AT_ONCE or looked >= LOOKED_AT_ONCE:
             return effects, at
+        looked += 1 + state.offsets.count_of(names[at])
         group = state.groups[names[at]]
         if expire_offsets(state, group, now, effects) and group.may_expire:
             group.write_tombstones(effects)

@@ -14,7 +14,7 @@ class Committed:
     """One committed offset; times in wall ms.
 
     `leader_epoch` and `expire_ms` are -1 when not given. `record_offset` is where the record stands
-    in the log. There may be millions: about 300 bytes each, with their place in the table.
+    in the log. There may be millions: about 250 bytes each, with their place in the table.
     """
 
     __slots__ = (
@@ -48,6 +48,8 @@ class OffsetTable:
     def __init__(self) -> None:
         self._groups: dict[str, ByTopic] = {}
         self._count = 0
+        self._ids: dict[bytes, bytes] = {}
+        """Topic ids that were committed: one object for each, not one for each offset."""
         self._pending: dict[int, dict[Place, Committed]] = {}
         self._open: dict[str, dict[tuple[str, int], dict[int, None]]] = {}
         """Group -> (topic, partition) -> producer ids with a pending offset for it."""
@@ -58,6 +60,10 @@ class OffsetTable:
     def of_group(self, group_id: str) -> ByTopic:
         """What a group has committed. Not to be changed."""
         return self._groups.get(group_id, {})
+
+    def count_of(self, group_id: str) -> int:
+        """How many offsets a group has committed."""
+        return sum(map(len, self._groups.get(group_id, {}).values()))
 
     def get(self, group_id: str, topic: str, partition: int) -> Committed | None:
         """One committed offset."""
@@ -103,6 +109,7 @@ class OffsetTable:
         if partitions is None:
             partitions = topics[topic] = {}
         self._count += partition not in partitions
+        committed.topic_id = self._ids.setdefault(committed.topic_id, committed.topic_id)
         partitions[partition] = committed
 
     def put_pending(self, producer_id: int, place: Place, committed: Committed) -> None:

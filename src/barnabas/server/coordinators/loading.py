@@ -11,12 +11,12 @@ from barnabas.log.read import ColdRead, read
 from barnabas.records.batch import BatchHeader, iter_batches
 from barnabas.records.control import ControlType, parse_control_key
 from barnabas.records.errors import CorruptRecord
-from barnabas.records.record import read_records
+from barnabas.records.record import Record, read_records
 from barnabas.wire.errors import ErrorCode, KafkaError
 
 if TYPE_CHECKING:
     from barnabas.coordinator.effects import Shard
-    from barnabas.ports import Clock, Executor
+    from barnabas.ports import Buffer, Clock, Executor
     from barnabas.server.partitions import HostedPartition
 
 log = logging.getLogger("barnabas.server")
@@ -53,44 +53,49 @@ async def load_shard(
                 break
             if header.next_offset <= offset:
                 continue
-            replayed = _replay(shard, types, found.data, position, header, str(hosted.topic))
+            topic = str(hosted.topic)
+            records = _records_of(found.data, position, header, topic)
+            for record in records:
+                _replay(shard, types, record, header, topic)
+                unsliced += 1
+                if unsliced >= RECORDS_AT_ONCE:
+                    unsliced = 0
+                    await clock.sleep(0)
             offset = header.next_offset
-            done += replayed
-            unsliced += replayed
-            if unsliced >= RECORDS_AT_ONCE:
-                unsliced = 0
-                await clock.sleep(0)
+            done += len(records)
         if offset == begun:
             break  # nothing above: the end lies behind a gap that compaction left
     return done
 
 
-def _replay(
-    shard: Shard, types: RecordTypes, data: bytes, position: int, header: BatchHeader, topic: str
-) -> int:
+def _records_of(data: Buffer, position: int, header: BatchHeader, topic: str) -> list[Record]:
     try:
-        records = read_records(data, position, limit=INFLATED_BYTES)
+        return read_records(data, position, limit=INFLATED_BYTES)
     except CorruptRecord as error:
         log.warning("%s: a batch at %d is left out: %s", topic, header.base_offset, error)
-        return 0
+        return []
+
+
+def _replay(
+    shard: Shard, types: RecordTypes, record: Record, header: BatchHeader, topic: str
+) -> None:
+    try:
+        if header.is_control:
+            kind = parse_control_key(record.key)
+            if kind in (ControlType.ABORT, ControlType.COMMIT):
+                commit = kind == ControlType.COMMIT
+                shard.replay_marker(header.producer_id, header.producer_epoch, commit=commit)
+            return
+        decoded = decode_record(types, record.key, record.value)
+    except (DamagedRecord, CorruptRecord) as error:
+        log.warning("%s: the record at %d is left out: %s", topic, record.offset, error)
+        return
+    if decoded is None:
+        log.warning("%s: the record at %d is of a later release", topic, record.offset)
+        return
     producer_id = header.producer_id if header.is_transactional else -1
-    for record in records:
-        try:
-            if header.is_control:
-                kind = parse_control_key(record.key)
-                if kind in (ControlType.ABORT, ControlType.COMMIT):
-                    commit = kind == ControlType.COMMIT
-                    shard.replay_marker(header.producer_id, header.producer_epoch, commit=commit)
-                continue
-            decoded = decode_record(types, record.key, record.value)
-            if decoded is None:
-                log.warning("%s: the record at %d is of a later release", topic, record.offset)
-                continue
-            origin = Origin(record.offset, record.timestamp, producer_id, header.producer_epoch)
-            shard.replay(decoded, origin)
-        except (DamagedRecord, CorruptRecord) as error:
-            log.warning("%s: the record at %d is left out: %s", topic, record.offset, error)
-    return len(records)
+    origin = Origin(record.offset, record.timestamp, producer_id, header.producer_epoch)
+    shard.replay(decoded, origin)
 
 
 def client_error(error: ErrorCode) -> ErrorCode:
