@@ -22,8 +22,11 @@ from benchmarks.targets import PAGE_CACHE, Target, open_node
 from tests.interop.kafka import ToolError, answers
 
 OURS, THEIRS = "barnabas", "kafka"
-PROMPT = {"group.initial.rebalance.delay.ms": "0"}
-"""A new group does not wait for members that may come: nothing is measured there but the wait."""
+PROMPT = {
+    "group.initial.rebalance.delay.ms": "0",
+    "group.consumer.assignment.interval.ms": "0",
+}
+"""A group does not wait for members that may come: nothing is measured there but the wait."""
 IDLE_SECONDS = 10.0
 STARTS = 5
 MEGABYTE = 1e6

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from benchmarks import frames, loaders
 from benchmarks.compaction import compact
+from benchmarks.consumer_groups import consumer_rebalances
 from benchmarks.frames import Topic
 from benchmarks.groups import heartbeats_and_commits, rebalances, transactions
 from benchmarks.targets import PAGE_CACHE, SYNCED, Target
@@ -215,6 +216,19 @@ def rebalance(rounds: int) -> Row:
     )
 
 
+def consumer_rebalance(rounds: int) -> Row:
+    """The same by the protocol of KIP-848, from an empty group on."""
+    what = "KIP-848: 100 members share 1,000 partitions"
+    return Row(
+        f"{PAGE_CACHE}: consumer rebalance",
+        (
+            Figure(f"{what}, time", "ms", 1.0, smaller_is_better=True),
+            Figure(f"{what}, the node's CPU", "ms", 1.0, smaller_is_better=True),
+        ),
+        consumer_rebalances(100, 1_000, rounds, PAGE_CACHE),
+    )
+
+
 def commits(mode: str, requests: int) -> Row:
     """Very many groups that live."""
     return Row(
@@ -253,6 +267,7 @@ def rows(scale: float) -> list[Row]:
         latency(amount(1_500, scale)),
         compaction(amount(10_000_000, scale)),
         rebalance(amount(100, scale)),
+        consumer_rebalance(max(3, int(10 * scale))),
         commits(PAGE_CACHE, amount(100_000, scale)),
         commits(SYNCED, amount(10_000, scale)),
         transactional(PAGE_CACHE, amount(1_000, scale)),

@@ -36,6 +36,7 @@ class ClassicGroup:
 
     __slots__ = (
         "_supporters",
+        "_waiting",
         "generation",
         "group_id",
         "initial",
@@ -63,6 +64,8 @@ class ClassicGroup:
         self.protocol: str | None = None
         self.leader_id: str | None = None
         self.members: dict[str, ClassicMember] = {}
+        self._waiting: set[str] = set()
+        """Members whose JoinGroup waits: asked for with each of them."""
         self._supporters: Counter[str] = Counter()
         """How many members support a protocol."""
         self.static_ids: dict[str, str] = {}
@@ -91,6 +94,7 @@ class ClassicGroup:
         if member.instance_id is not None:
             self.static_ids[member.instance_id] = member.member_id
         self.members[member.member_id] = member
+        member.enter(self._waiting)
         self._supporters.update(member.protocol_names)
         self.leader_id = self.leader_id or member.member_id
         self.pending_ids.pop(member.member_id, None)
@@ -99,6 +103,7 @@ class ClassicGroup:
         """A member is gone, or an id that was given out."""
         member = self.members.pop(member_id, None)
         if member is not None:
+            member.quit()
             self._supporters.subtract(member.protocol_names)
             if self.static_ids.get(member.instance_id or "") == member_id:
                 del self.static_ids[member.instance_id or ""]
@@ -126,7 +131,9 @@ class ClassicGroup:
             old.protocols,
             old.assignment,
         )
+        old.quit()
         self.members[new_id] = new
+        new.enter(self._waiting)
         if self.leader_id == old.member_id:
             self.leader_id = new_id
         self.static_ids[instance_id] = new_id
@@ -136,8 +143,10 @@ class ClassicGroup:
         """The log does not know the new member: the old one is back in its place."""
         self.set_protocols(new, old.protocols)
         del self.members[new.member_id]
+        new.quit()
         self.members[old.member_id] = old
         old.joining = old.syncing = None
+        old.enter(self._waiting)
         if self.leader_id == new.member_id:
             self.leader_id = old.member_id
         self.static_ids[new.instance_id or ""] = old.member_id
@@ -162,7 +171,7 @@ class ClassicGroup:
     @property
     def joined(self) -> int:
         """Members whose JoinGroup waits."""
-        return sum(member.joining is not None for member in self.members.values())
+        return len(self._waiting)
 
     @property
     def all_joined(self) -> bool:

@@ -23,12 +23,13 @@ class ClassicMember:
     """
 
     __slots__ = (
+        "_joining",
+        "_waiting",
         "assignment",
         "client_host",
         "client_id",
         "instance_id",
         "is_new",
-        "joining",
         "member_id",
         "protocols",
         "rebalance_timeout_ms",
@@ -55,9 +56,39 @@ class ClassicMember:
         self.session_timeout_ms = session_timeout_ms
         self.protocols = protocols
         self.assignment = assignment
-        self.joining: Ticket | None = None
+        self._joining: Ticket | None = None
+        self._waiting: set[str] | None = None
         self.syncing: Ticket | None = None
         self.is_new = False
+
+    @property
+    def joining(self) -> Ticket | None:
+        """Its JoinGroup that waits."""
+        return self._joining
+
+    @joining.setter
+    def joining(self, ticket: Ticket | None) -> None:
+        self._joining = ticket
+        self._note()
+
+    def enter(self, waiting: set[str]) -> None:
+        """It belongs to a group, which knows by `waiting` whose JoinGroup waits."""
+        self._waiting = waiting
+        self._note()
+
+    def quit(self) -> None:
+        """It belongs to no group any more."""
+        if self._waiting is not None:
+            self._waiting.discard(self.member_id)
+            self._waiting = None
+
+    def _note(self) -> None:
+        if self._waiting is None:
+            return
+        if self._joining is None:
+            self._waiting.discard(self.member_id)
+        else:
+            self._waiting.add(self.member_id)
 
     @property
     def protocol_names(self) -> set[str]:
