@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from tests.interop.conftest import absent
-from tests.interop.kafka import JAVA_CLASSES, REPOSITORY, Node, java_command, run
+from tests.interop.kafka import JAVA_CLASSES, REPOSITORY, java_command, run
 
 CACHE = REPOSITORY / ".cache"
 PYTHON = CACHE / "python-clients"
@@ -17,6 +17,14 @@ NODE_JS = REPOSITORY / "tests" / "interop" / "node"
 RECORDS = ("cluster", "topics", "configs", "acks", "idempotent", "large", "offsets", "deleted")
 STOPS = (*RECORDS, "directories", "operated")
 QUICK_JVM = ("-Xmx96m", "-XX:TieredStopAtLevel=1")
+
+
+class Addressed(Protocol):
+    """What programs are told of a node."""
+
+    @property
+    def address(self) -> str:
+        """`host:port`."""
 
 
 class Program(NamedTuple):
@@ -48,15 +56,15 @@ class Program(NamedTuple):
             absent("the clients for Node.js")
         return ["node", str(NODE_JS / f"{self.name}.js")]
 
-    def tour(self, node: Node, stops: tuple[str, ...]) -> list[str]:
+    def tour(self, node: Addressed, stops: tuple[str, ...]) -> list[str]:
         """What the program prints on its way through the node."""
         return self._run("tour", node, *stops).splitlines()
 
-    def write(self, node: Node, topics: list[dict[str, Any]]) -> None:
+    def write(self, node: Addressed, topics: list[dict[str, Any]]) -> None:
         """Produce topics with their codecs and records."""
         self._run("write", node, stdin=json.dumps(topics))
 
-    def read(self, node: Node, topics: dict[str, int]) -> dict[str, list[dict[str, Any]]]:
+    def read(self, node: Addressed, topics: dict[str, int]) -> dict[str, list[dict[str, Any]]]:
         """Read so many records of each topic."""
         asked = [{"topic": topic, "count": count} for topic, count in topics.items()]
         found: dict[str, list[dict[str, Any]]] = json.loads(
@@ -64,15 +72,15 @@ class Program(NamedTuple):
         )
         return found
 
-    def member(self, node: Node, settings: dict[str, Any]) -> list[str]:
+    def member(self, node: Addressed, settings: dict[str, Any]) -> list[str]:
         """The command of a member of a group (see tests/interop/clients/member.py)."""
         return [*self.command(), "member", node.address, json.dumps(settings)]
 
-    def loop(self, node: Node, settings: dict[str, Any]) -> list[str]:
+    def loop(self, node: Addressed, settings: dict[str, Any]) -> list[str]:
         """The command of a read-process-write loop (see tests/interop/clients/confluent_loop.py)."""
         return [*self.command(), "loop", node.address, json.dumps(settings)]
 
-    def _run(self, verb: str, node: Node, *stops: str, stdin: str | None = None) -> str:
+    def _run(self, verb: str, node: Addressed, *stops: str, stdin: str | None = None) -> str:
         command = [*self.command(), verb, node.address, *stops]
         return run(command, stdin=stdin, name=f"{self.name} {verb}", directory=REPOSITORY).stdout
 
