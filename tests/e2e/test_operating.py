@@ -65,6 +65,15 @@ def test_metrics_that_cannot_be_offered_stop_the_start(tmp_path: Path) -> None:
     assert node.stop() == Exit.OK
 
 
+@pytest.mark.parametrize("host", ["192.0.2.1", "nobody.invalid", "a..b"])
+def test_an_address_of_another_machine_stops_the_start(host: str, tmp_path: Path) -> None:
+    done = run("", "start", "--data", str(tmp_path / "data"), "--port", "0", "--host", host)
+    said = done.stderr.decode()
+    assert done.returncode == Exit.CANNOT_START
+    assert f"Cannot listen on PLAINTEXT://{host}:0" in said
+    assert "Give an address of this machine with --host" in said
+
+
 def test_health_as_a_command(tmp_path: Path) -> None:
     node = Node(tmp_path / "data", "--metrics-port", "0")
     sh = Shell(node.address)

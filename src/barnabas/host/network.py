@@ -23,7 +23,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 from barnabas.ports import Buffer, StreamProtocol
@@ -134,6 +135,15 @@ class HostListener:
         self._server.close()
 
 
+@contextmanager
+def _no_host_name() -> Iterator[None]:
+    """Python's own error for what no host can be called (`a..b`) is no `OSError`."""
+    try:
+        yield
+    except UnicodeError as error:
+        raise socket.gaierror(socket.EAI_NONAME, "not a name of a host") from error
+
+
 class HostNetwork:
     """`ports.Network` over asyncio or uvloop.
 
@@ -168,7 +178,8 @@ class HostNetwork:
 
     async def connect(self, host: str, port: int, factory: Callable[[], StreamProtocol]) -> None:
         """Open a connection; returns after `connection_made`. Raises OSError when refused."""
-        await self._loop.create_connection(lambda: _Adapter(factory()), host, port)
+        with _no_host_name():
+            await self._loop.create_connection(lambda: _Adapter(factory()), host, port)
 
     async def _bind(self, host: str, port: int) -> socket.socket:
         both = host in ("", "::") and socket.has_dualstack_ipv6()
@@ -176,9 +187,10 @@ class HostNetwork:
             family: int = socket.AF_INET6
             name: Any = ("::", port)
         else:
-            found = await self._loop.getaddrinfo(
-                host or "0.0.0.0", port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )
+            with _no_host_name():
+                found = await self._loop.getaddrinfo(
+                    host or "0.0.0.0", port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+                )
             family, _, _, _, name = min(found, key=lambda info: info[0] != socket.AF_INET)
         # The protocol must be named: asyncio sets TCP_NODELAY only where it sees IPPROTO_TCP, and
         # accepted sockets take it from the listening one.

@@ -154,6 +154,22 @@ def test_name_means_ipv4_first() -> None:
     run(main)
 
 
+@pytest.mark.parametrize("make_loop", [new_event_loop, asyncio.new_event_loop])
+@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".org"])
+def test_what_no_host_can_be_called_is_an_address_that_is_unknown(
+    make_loop: Callable[[], asyncio.AbstractEventLoop], host: str
+) -> None:
+    async def main() -> None:
+        network = HostNetwork(asyncio.get_running_loop())
+        with pytest.raises(socket.gaierror):
+            await network.listen(host, 0, Recorder)
+        with pytest.raises(socket.gaierror):
+            await network.connect(host, 1, Recorder)
+
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        runner.run(main())
+
+
 def test_python_adds_no_frame_per_read_or_write() -> None:
     async def main(_stop: asyncio.Event) -> None:
         network = Tidy(HostNetwork(asyncio.get_running_loop()))

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import os
+from socket import gaierror
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -230,7 +231,9 @@ def _no_port(error: OSError, config: BrokerConfig) -> Failure:
         ports.append(config.metrics_listener[1])
     twice = [port for port in ports if port and ports.count(port) > 1]
     hint = "Choose another port with --port (0 takes any free one)."
-    if twice:
+    if error.errno != errno.EADDRINUSE:
+        hint = "Give an address of this machine with --host, and with --advertise what clients are told."
+    elif twice:
         hint = f"Port {twice[0]} is named twice (the controller listens on the one after --port)."
     return Failure(f"Cannot listen on {addresses}: {error.strerror}.", Exit.CANNOT_START, hint)
 
@@ -249,7 +252,9 @@ def _cannot_start(error: Exception, config: BrokerConfig) -> Exception:
             Exit.CANNOT_START,
             "Stop it, or choose another directory with --data.",
         )
-    if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL):
+    if isinstance(error, gaierror) or (
+        isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
+    ):
         return _no_port(error, config)
     if isinstance(error, OSError):
         place = f" {error.filename}" if error.filename else f" in {directories}"
