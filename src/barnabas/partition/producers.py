@@ -180,10 +180,11 @@ class ProducerStates:
         TRANSACTION_COORDINATOR_FENCED (52): a marker of a newer coordinator was seen.
         """
         entry = self._producers.get(producer_id)
-        if entry is None:
-            return 0
-        if epoch < entry.epoch:
+        if epoch < (NO_EPOCH if entry is None else entry.epoch):
             return int(ErrorCode.INVALID_PRODUCER_EPOCH)
+        if entry is None:
+            fenced = coordinator_epoch < NO_EPOCH
+            return int(ErrorCode.TRANSACTION_COORDINATOR_FENCED) if fenced else 0
         stale = transaction_version >= 2 and epoch == entry.epoch
         if stale and entry.txn_first_offset >= 0 and epoch != MAX_EPOCH:
             return int(ErrorCode.INVALID_PRODUCER_EPOCH)

@@ -128,11 +128,11 @@ def check_produce(
     try:
         header = _unpack_header(buf)
     except StructError:
-        return _odd_bytes(buf), None, False
+        return odd_bytes(buf), None, False
     base, length, _, magic, crc, attributes, delta, _, latest, producer, _, sequence, count = header
     size = length + LOG_OVERHEAD
     if magic != MAGIC or size != len(buf) or length < HEADER_SIZE - LOG_OVERHEAD:
-        code = _odd_bytes(buf)
+        code = odd_bytes(buf)
         if code:
             return code, None, False
         buf = memoryview(buf)[:size]
@@ -163,7 +163,7 @@ def check_produce(
     return 0, _new(BatchHeader, header), must_walk
 
 
-def _odd_bytes(buf: Buffer) -> int:
+def odd_bytes(buf: Buffer) -> int:
     """Error code for bytes that are not one whole batch of magic 2; 0 when only a tail is cut off.
 
     Such a tail is ignored, as Kafka does: it trims what follows the last whole batch.

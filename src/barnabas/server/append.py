@@ -12,7 +12,7 @@ from barnabas.records.batch import (
     read_header,
     set_append_time,
 )
-from barnabas.records.validate import ProduceRules, WalkResult, check_produce, walk
+from barnabas.records.validate import ProduceRules, WalkResult, check_produce, odd_bytes, walk
 from barnabas.server.partitions import HostedPartition
 from barnabas.wire.errors import ErrorCode, KafkaError
 
@@ -50,6 +50,8 @@ class Appended(NamedTuple):
     end_offset: int = -1
     message: str | None = None
     record_errors: tuple[tuple[int, str], ...] = ()
+    #: Refused before the partition was asked: its log start is not told then, as with Kafka.
+    early: bool = False
 
 
 def append_batch(
@@ -72,7 +74,7 @@ def append_batch(
     now_ms = broker.clock.wall_ms()
     code, header, must_walk = check_produce(batch, rules, now_ms, version)
     if header is None:
-        return Appended(ErrorCode(code))
+        return _unreadable(ErrorCode(code), batch)
     if must_walk:
         if header.records_count > WALK_RECORDS:
             return Appended(ErrorCode.MESSAGE_TOO_LARGE)
@@ -96,7 +98,7 @@ async def check_batch_off_loop(
     now_ms = broker.clock.wall_ms()
     code, header, _ = check_produce(batch, rules, now_ms, version)
     if header is None:
-        return Appended(ErrorCode(code))
+        return _unreadable(ErrorCode(code), batch)
     walked = await broker.executor.run(
         lambda: walk(batch, header, rules, now_ms, limit=INFLATED_BYTES)
     )
@@ -106,6 +108,17 @@ async def check_batch_off_loop(
     if acks == ACKS_ALL and hosted.replica.below_min_isr(hosted.log.config.min_insync_replicas):
         return Appended(ErrorCode.NOT_ENOUGH_REPLICAS)
     return _append_walked(hosted, batch, rules, walked, now_ms, within)
+
+
+def _unreadable(error: ErrorCode, batch: memoryview) -> Appended:
+    """Kafka has a text for bytes that are no batches, none for a wrong checksum."""
+    odd = odd_bytes(batch)
+    corrupt = odd and error is ErrorCode.CORRUPT_MESSAGE
+    return Appended(
+        error,
+        message="These bytes are no batch of records." if corrupt else None,
+        early=odd != 0 or error is ErrorCode.UNSUPPORTED_COMPRESSION_TYPE,
+    )
 
 
 def append_own(hosted: HostedPartition, batch: bytearray, *, limited: bool = True) -> Appended:
@@ -165,7 +178,7 @@ def _append(
     if header.producer_id >= 0:
         if within is None:
             if header.is_transactional:  # nobody has asked whether its client may
-                return Appended(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+                return Appended(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, early=True)
             code, duplicate = log.producers.check(header)
         else:
             guard, verified = within
@@ -180,7 +193,7 @@ def _append(
                 duplicate.last_offset + 1,
             )
     elif header.is_transactional:
-        return Appended(ErrorCode.INVALID_RECORD, message="a transactional batch needs a producer")
+        return Appended(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, early=True)
     size = header.size
     if size != len(batch):
         batch = batch[:size]

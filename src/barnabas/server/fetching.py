@@ -29,7 +29,15 @@ if TYPE_CHECKING:
     from barnabas.server.broker import Broker
     from barnabas.server.request import Payload, Request
 
+READ_UNCOMMITTED: Final = 0
 READ_COMMITTED: Final = 1
+LEADERS_FROM: Final = 16
+NOT_READ: Final = {
+    ErrorCode.UNKNOWN_TOPIC_ID,
+    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    ErrorCode.TOPIC_AUTHORIZATION_FAILED,
+}
+"""Errors of a partition that are known before it is looked for in a log directory."""
 
 
 class Look:
@@ -182,7 +190,7 @@ class FetchOperation:
         if self.session_id == 0:
             self._session.close()
         endpoints: list[Node] = []
-        if self.version >= 16 and any(result.leader for result in told):
+        if self.version >= LEADERS_FROM and any(result.leader for result in told):
             leaders = {result.leader[0] for result in told if result.leader}
             endpoints = [
                 Node(n.id, n.host, n.port, n.rack)
@@ -279,7 +287,9 @@ class FetchOperation:
                 look.closed.append(partition)
                 continue
             if isinstance(hosted, ErrorCode):
-                result = FetchResult(partition, hosted)
+                # Kafka says it of what it does not read with an empty list, else with none.
+                unread = hosted in NOT_READ
+                result = FetchResult(partition, hosted, aborted=() if unread else None)
             else:
                 result = self._examine(hosted, partition)
                 if not result.error and result.diverging is None:
@@ -300,7 +310,8 @@ class FetchOperation:
             error = self._check_reader(hosted, partition)
         if error:
             hint = error in (ErrorCode.FENCED_LEADER_EPOCH, ErrorCode.NOT_LEADER_OR_FOLLOWER)
-            leader = (replica.leader_id, replica.leader_epoch) if hint else None
+            told = hint and self.version >= LEADERS_FROM
+            leader = (replica.leader_id, replica.leader_epoch) if told else None
             return FetchResult(partition, error, leader=leader)
         diverging = None
         if partition.last_fetched_epoch >= 0:
@@ -330,6 +341,8 @@ class FetchOperation:
         partition = result.partition
         upper = result.last_stable_offset if self.committed_only else result.high_watermark
         first = budget == self._response_bytes and not look.cold
+        if partition.offset < upper and min(partition.max_bytes, self._response_bytes) < 0:
+            return FetchResult(partition, ErrorCode.UNKNOWN_SERVER_ERROR)
         if (
             partition.offset >= upper
             or (budget <= 0 and not first)
@@ -388,6 +401,8 @@ class FetchOperation:
                     self._session.bind(key, None)
                     return ErrorCode.UNKNOWN_TOPIC_ID
                 name = partition.topic = topic.name
+            elif name is None:
+                return ErrorCode.UNKNOWN_TOPIC_ID
             if not broker.allowed.topic(self._request, Operation.READ, name or ""):
                 # Before anything else: who may not read it does not learn whether it exists.
                 self._session.bind(key, None)
@@ -409,7 +424,8 @@ class FetchOperation:
         replica = hosted.replica
         if not replica.is_leader and (self.version < 11 or self._replica_id >= 0):
             return ErrorCode.NOT_LEADER_OR_FOLLOWER
-        if self._replica_id >= 0 and self._replica_id not in replica.replicas:
+        others = self._replica_id in replica.replicas and self._replica_id != replica.leader_id
+        if self._replica_id >= 0 and not others:
             if partition.leader_epoch >= 0:
                 return ErrorCode.UNKNOWN_LEADER_EPOCH
             return ErrorCode.NOT_LEADER_OR_FOLLOWER

@@ -77,6 +77,8 @@ def _append(broker: Broker, hosted: HostedPartition, marker: Marker) -> ErrorCod
     error = hosted.error()
     if error:
         return error
+    if -1 in (marker.producer_id, marker.producer_epoch, marker.transaction_version):
+        return ErrorCode.UNKNOWN_SERVER_ERROR  # as with Kafka: nobody sends that
     code = hosted.log.producers.check_marker(
         marker.producer_id,
         marker.producer_epoch,

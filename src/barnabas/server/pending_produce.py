@@ -30,12 +30,30 @@ ACKS_LEADER: Final = 1
 ACKS_ALL: Final = -1
 
 TOO_LARGE: Final = (ErrorCode.MESSAGE_TOO_LARGE, ErrorCode.RECORD_LIST_TOO_LARGE)
+WITHOUT_START: Final = {
+    *TOO_LARGE,
+    ErrorCode.CORRUPT_MESSAGE,
+    ErrorCode.KAFKA_STORAGE_ERROR,
+    ErrorCode.NOT_LEADER_OR_FOLLOWER,
+    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+}
+"""Errors of an append with which Kafka does not tell the log start."""
 
 
 class Outcome:
     """One partition of a request, and what becomes of it."""
 
-    __slots__ = ("appended", "hosted", "index", "records", "topic", "topic_id", "unread", "within")
+    __slots__ = (
+        "appended",
+        "hosted",
+        "index",
+        "records",
+        "start",
+        "topic",
+        "topic_id",
+        "unread",
+        "within",
+    )
 
     def __init__(self, topic: str, topic_id: bytes, index: int, records: Buffer | None) -> None:
         self.topic = topic
@@ -44,6 +62,8 @@ class Outcome:
         self.records = records
         self.appended = Appended(ErrorCode.NONE)
         self.hosted: HostedPartition | None = None
+        #: The log start that is told with an error.
+        self.start = -1
         #: Its records have to be looked at off the loop.
         self.unread = False
         #: Set when its records are part of a transaction.
@@ -57,6 +77,7 @@ class Outcome:
         else:
             self.settle(self.hosted, appended)
             self.hosted = None
+            self.start = -1
 
     def settle(self, hosted: HostedPartition, appended: Appended) -> None:
         """The partition took the records, or refused them, which its topic's counters note."""
@@ -65,6 +86,8 @@ class Outcome:
             counters = hosted.counters
             counters.produces += 1
             counters.failed_produces += 1
+            if not appended.early and appended.error not in WITHOUT_START:
+                self.start = hosted.log.log_start_offset
             if appended.error in TOO_LARGE:
                 counters.bytes_rejected += len(self.records or b"")
 
@@ -143,7 +166,7 @@ class PendingProduce:
             appended.error,
             appended.base_offset,
             appended.append_time,
-            hosted.log.log_start_offset if hosted is not None and not appended.error else -1,
+            hosted.log.log_start_offset if hosted and not appended.error else outcome.start,
             [BatchIndexAndErrorMessage(i, text) for i, text in appended.record_errors],
             appended.message,
         )

@@ -59,7 +59,7 @@ def add_partitions(
     there = transaction.partitions
     if request.verify_only:
         strange = {place: ErrorCode.TRANSACTION_ABORTABLE for place in wanted if place not in there}
-        return effects.reply(ticket, answer(request, strange, _NONE))
+        return effects.reply(ticket, _verified(request.transactional_id, wanted, strange))
     ongoing = transaction.state is State.ONGOING
     if not ongoing or any(place not in there for place in wanted):
         value = transaction.value(State.ONGOING, now.wall)
@@ -69,6 +69,20 @@ def add_partitions(
         value.client_transaction_version = client_version
         state.write(effects, request.transactional_id, value)
     return effects.reply(ticket, answer(request, {}, _NONE))
+
+
+def _verified(
+    transactional_id: str, wanted: list[Place], errors: dict[Place, ErrorCode]
+) -> AddPartitionsToTxnResult:
+    """Each partition once, and no topic without any: so Kafka answers who verifies."""
+    topics: dict[str, dict[int, AddPartitionsToTxnPartitionResult]] = {}
+    for topic, part in wanted:
+        error = errors.get((topic, part), _NONE)
+        topics.setdefault(topic, {})[part] = AddPartitionsToTxnPartitionResult(part, error)
+    results = [
+        AddPartitionsToTxnTopicResult(name, [*some.values()]) for name, some in topics.items()
+    ]
+    return AddPartitionsToTxnResult(transactional_id, results)
 
 
 def _check(transaction: Transaction | None, request: AddPartitionsToTxnTransaction) -> ErrorCode:

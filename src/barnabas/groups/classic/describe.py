@@ -12,7 +12,7 @@ NOT_FOUND_FROM = 6
 
 
 def describe_group(group: ClassicGroup) -> DescribedGroup:
-    """The group as administrators see it; metadata and assignments only once it is stable."""
+    """The group as administrators see it; metadata only once it is stable."""
     stable = group.state is State.STABLE
     protocol = group.protocol or ""
     members = [
@@ -22,7 +22,7 @@ def describe_group(group: ClassicGroup) -> DescribedGroup:
             member.client_id,
             member.client_host,
             member.metadata(protocol) if stable else b"",
-            member.assignment if stable else b"",
+            member.assignment,
         )
         for member in group.members.values()
     ]

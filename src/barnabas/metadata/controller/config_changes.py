@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from barnabas.metadata.controller.decision import MIN_INSYNC_REPLICAS, ControllerSettings
+from barnabas.metadata.controller.topic_names import check_topic_name
 from barnabas.metadata.features import MV_CORDONED_LOG_DIRS
 from barnabas.metadata.image import MetadataImage
 from barnabas.metadata.image.configs import BROKER, BROKER_LOGGER, TOPIC, ConfigResource
@@ -135,6 +136,8 @@ class ConfigEditor:
                     ErrorCode.INVALID_CONFIG,
                     f"The value of {name} is longer than {MAX_VALUE_LENGTH} characters.",
                 )
+        if self.resource[0] == TOPIC:
+            _check_name(self.resource[1])
         if not is_broker:
             schema.validate(*self.resource, result, self.current)
         if self.existing:
@@ -190,6 +193,12 @@ class ConfigEditor:
                 raise KafkaError(
                     ErrorCode.BROKER_ID_NOT_REGISTERED, f"There is no node with id {name}."
                 )
+
+
+def _check_name(topic: str) -> None:
+    if not topic:
+        raise KafkaError(ErrorCode.INVALID_REQUEST, "There are no configs of all topics.")
+    check_topic_name(topic)
 
 
 def _java_split(text: str) -> list[str]:

@@ -332,9 +332,7 @@ class CoordinatorRuntime(Generic[S]):
         if self._stopping or number >= self.partitions:
             return ErrorCode.COORDINATOR_NOT_AVAILABLE
         partition = self._broker.image.topics.partition(self.topic, number)
-        if partition is None:
-            return ErrorCode.COORDINATOR_NOT_AVAILABLE
-        if partition.leader != self._broker.node_id:
+        if partition is None or partition.leader != self._broker.node_id:
             return ErrorCode.NOT_COORDINATOR
         found = self._broker.partitions.get(self.topic, number)
         return client_error(found) if isinstance(found, ErrorCode) else ErrorCode.NONE

@@ -1,7 +1,7 @@
 """DeleteGroups (key 42), versions 0-2; broker listeners.
 
-v2 flexible. Errors, for each group: GROUP_AUTHORIZATION_FAILED, INVALID_GROUP_ID, NON_EMPTY_GROUP,
-GROUP_ID_NOT_FOUND, and those of a coordinator.
+v2 flexible. Errors, for each group: GROUP_AUTHORIZATION_FAILED, NON_EMPTY_GROUP, GROUP_ID_NOT_FOUND, and
+those of a coordinator.
 """
 
 from __future__ import annotations
@@ -27,8 +27,6 @@ async def handle(
         error = ErrorCode.NONE
         if not broker.allowed.resource(request, Operation.DELETE, ResourceType.GROUP, group_id):
             error = ErrorCode.GROUP_AUTHORIZATION_FAILED
-        elif not group_id:
-            error = ErrorCode.INVALID_GROUP_ID
         else:
             error = await _delete(broker, group_id)
         results.append(DeletableGroupResult(group_id, error))

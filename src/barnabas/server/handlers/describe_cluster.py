@@ -32,17 +32,14 @@ def handle(
     on_controller = request.connection.on_controller
     wanted = message.endpoint_type
     if wanted not in (BROKERS, CONTROLLERS):
-        return _refuse(
-            ErrorCode.UNSUPPORTED_ENDPOINT_TYPE, wanted, f"Unsupported endpoint type {wanted}"
-        )
+        return _refuse(ErrorCode.UNSUPPORTED_ENDPOINT_TYPE, f"Unsupported endpoint type {wanted}")
     if wanted != (CONTROLLERS if on_controller else BROKERS):
         return _refuse(
             ErrorCode.MISMATCHED_ENDPOINT_TYPE,
-            wanted,
             "The request was sent to an endpoint of the wrong type",
         )
     if on_controller and not broker.allowed.cluster(request, Operation.ALTER):
-        return _refuse(ErrorCode.CLUSTER_AUTHORIZATION_FAILED, wanted, "")
+        return _refuse(ErrorCode.CLUSTER_AUTHORIZATION_FAILED, "")
     operations = NOT_REQUESTED
     if message.include_cluster_authorized_operations:
         operations = 0
@@ -65,5 +62,6 @@ def handle(
     )
 
 
-def _refuse(code: ErrorCode, wanted: int, text: str) -> DescribeClusterResponse:
-    return DescribeClusterResponse(error_code=code, error_message=text, endpoint_type=wanted)
+def _refuse(code: ErrorCode, text: str) -> DescribeClusterResponse:
+    # The kind that was asked for is not repeated: Kafka leaves the field at its default.
+    return DescribeClusterResponse(error_code=code, error_message=text)

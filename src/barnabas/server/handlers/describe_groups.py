@@ -2,7 +2,7 @@
 
 v3 authorized operations (KIP-430); v4 instance ids; v5 flexible; v6 GROUP_ID_NOT_FOUND with a
 message (KIP-1043), before it an unknown group is in state Dead. Errors, for each group:
-GROUP_AUTHORIZATION_FAILED, INVALID_GROUP_ID, and those of a coordinator.
+GROUP_AUTHORIZATION_FAILED, and those of a coordinator.
 """
 
 from __future__ import annotations
@@ -38,8 +38,6 @@ async def handle(
 async def _describe(broker: Broker, request: Request, group_id: str) -> DescribedGroup:
     if not broker.allowed.resource(request, Operation.DESCRIBE, ResourceType.GROUP, group_id):
         return _refuse(group_id, ErrorCode.GROUP_AUTHORIZATION_FAILED)
-    if not group_id:
-        return _refuse(group_id, ErrorCode.INVALID_GROUP_ID)
     version = request.api_version
     try:
         found: DescribedGroup = await broker.coordinators.groups.ask(

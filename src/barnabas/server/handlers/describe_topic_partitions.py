@@ -37,15 +37,12 @@ def handle(
     everything = not message.topics
     names = {t.name for t in message.topics} or set(broker.image.topics.by_name)
     wanted = sorted(name for name in names if name >= start)
+    if "" in wanted:
+        return _refuse(message, ErrorCode.UNKNOWN_SERVER_ERROR)
     if cursor is not None and (
         cursor.partition_index < 0 or (not everything and start not in wanted)
     ):
-        return DescribeTopicPartitionsResponse(
-            topics=[
-                DescribeTopicPartitionsResponseTopic(ErrorCode.INVALID_REQUEST, t.name)
-                for t in message.topics
-            ]
-        )
+        return _refuse(message, ErrorCode.INVALID_REQUEST)
     denied = [n for n in wanted if not broker.allowed.topic(request, Operation.DESCRIBE, n)]
     limit = broker.config.get_int("max.request.partition.size.limit")
     response = _page(
@@ -67,6 +64,15 @@ def handle(
             for name in denied
         ]
     return response
+
+
+def _refuse(
+    message: DescribeTopicPartitionsRequest, error: ErrorCode
+) -> DescribeTopicPartitionsResponse:
+    """The request as a whole: each topic is told."""
+    return DescribeTopicPartitionsResponse(
+        topics=[DescribeTopicPartitionsResponseTopic(error, t.name) for t in message.topics]
+    )
 
 
 def _page(

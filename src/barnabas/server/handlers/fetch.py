@@ -22,7 +22,7 @@ from barnabas.server.fetch_sessions import (
     FetchSession,
     PartitionKey,
 )
-from barnabas.server.fetching import FetchOperation
+from barnabas.server.fetching import READ_COMMITTED, READ_UNCOMMITTED, FetchOperation
 from barnabas.server.limits import SESSION_PARTITIONS
 from barnabas.server.metadata_fetch import fetch_metadata
 from barnabas.wire import uuids
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 IDS_FROM: Final = 13
 SESSIONS_FROM: Final = 7
 REPLICA_STATE_FROM: Final = 15
+ISOLATION_LEVELS: Final = (READ_UNCOMMITTED, READ_COMMITTED)
+NO_LEADER_EPOCH: Final = -1
+SESSION_IDS: Final = (2**31 - 1) // 8 * 8
+"""Kafka's ids are below, an eighth for each shard of its cache."""
 
 
 def handle(broker: Broker, request: Request) -> Payload | None:
@@ -48,6 +52,11 @@ def handle(broker: Broker, request: Request) -> Payload | None:
     if request.connection.on_controller:
         broker.spawn(fetch_metadata(broker, request, message, replica_id), request)
         return None
+    reads = message.topics or message.session_epoch > INITIAL_EPOCH
+    if (message.isolation_level not in ISOLATION_LEVELS and reads) or not (
+        -SESSION_IDS // 8 < message.session_id < SESSION_IDS
+    ):
+        return _refuse(request, message, ErrorCode.UNKNOWN_SERVER_ERROR)
     if replica_id >= 0 and not broker.allowed.cluster(request, Operation.CLUSTER_ACTION):
         return _refuse_follower(request, message)
     found = _session(broker, version, message)
@@ -99,8 +108,7 @@ def _session(
     session: FetchSession | None = None
     if version >= SESSIONS_FROM and epoch == INITIAL_EPOCH:
         size = sum(len(topic.partitions) for topic in message.topics)
-        if size:
-            session = broker.sessions.create(size, uses_ids, now_ms)
+        session = broker.sessions.create(size, uses_ids, now_ms)
     if session is None:
         session = FetchSession(NO_SESSION, uses_ids, now_ms)
     _put(session, message, uses_ids)
@@ -121,20 +129,33 @@ def _put(session: FetchSession, message: FetchRequest, uses_ids: bool) -> None:
                 )
             partition.offset = wanted.fetch_offset
             partition.max_bytes = wanted.partition_max_bytes
-            partition.leader_epoch = wanted.current_leader_epoch
+            epoch = wanted.current_leader_epoch
+            partition.leader_epoch = epoch if epoch >= 0 else NO_LEADER_EPOCH
             partition.last_fetched_epoch = wanted.last_fetched_epoch
             session.put(key, partition)
 
 
 def _refuse_follower(request: Request, message: FetchRequest) -> Payload:
     """A follower without ClusterAction: every partition is refused (facts/replication 3.1)."""
+    results = _all(request, message, ErrorCode.TOPIC_AUTHORIZATION_FAILED)
+    return encode(request.api_version, request.correlation_id, NO_SESSION, ErrorCode.NONE, results)
+
+
+def _refuse(request: Request, message: FetchRequest, error: ErrorCode) -> Payload:
+    """The request as a whole; before topic ids every partition is told as well."""
+    version = request.api_version
+    results = _all(request, message, error) if version < IDS_FROM else []
+    return encode(version, request.correlation_id, message.session_id, error, results)
+
+
+def _all(request: Request, message: FetchRequest, error: ErrorCode) -> list[FetchResult]:
     uses_ids = request.api_version >= IDS_FROM
-    results = [
+    return [
         FetchResult(
             FetchPartition(None if uses_ids else topic.topic, topic.topic_id, wanted.partition),
-            ErrorCode.TOPIC_AUTHORIZATION_FAILED,
+            error,
+            aborted=(),
         )
         for topic in message.topics
         for wanted in topic.partitions
     ]
-    return encode(request.api_version, request.correlation_id, NO_SESSION, ErrorCode.NONE, results)

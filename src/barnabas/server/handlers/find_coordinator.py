@@ -55,7 +55,7 @@ async def handle(
     one = await _find(broker, request, message.key_type, message.key)
     return FindCoordinatorResponse(
         error_code=one.error_code,
-        error_message=one.error_message,
+        error_message=ErrorCode(one.error_code).name,
         node_id=one.node_id,
         host=one.host,
         port=one.port,
@@ -64,7 +64,9 @@ async def handle(
 
 async def _find(broker: Broker, request: Request, kind: int, key: str) -> Coordinator:
     if kind not in _KINDS:
-        return _nowhere(key, ErrorCode.INVALID_REQUEST)
+        nowhere = _nowhere(key, ErrorCode.INVALID_REQUEST)
+        nowhere.error_message = "" if kind == SHARE else f"there is no key type {kind}"
+        return nowhere
     topic, resource, denied = _KINDS[kind]
     if not broker.allowed.resource(request, Operation.DESCRIBE, resource, key):
         return _nowhere(key, denied)
@@ -75,7 +77,7 @@ async def _find(broker: Broker, request: Request, kind: int, key: str) -> Coordi
     node = _leader(broker, request, topic, key)
     if node is None:
         return _nowhere(key, ErrorCode.COORDINATOR_NOT_AVAILABLE)
-    return Coordinator(key, node.id, node.host, node.port, ErrorCode.NONE, None)
+    return Coordinator(key, node.id, node.host, node.port, ErrorCode.NONE)
 
 
 def _leader(broker: Broker, request: Request, topic: str, key: str) -> NodeAddress | None:
@@ -86,4 +88,4 @@ def _leader(broker: Broker, request: Request, topic: str, key: str) -> NodeAddre
 
 
 def _nowhere(key: str, error: ErrorCode) -> Coordinator:
-    return Coordinator(key, -1, "", -1, error, None)
+    return Coordinator(key, -1, "", -1, error)

@@ -30,18 +30,18 @@ def handle(broker: Broker, request: Request, message: JoinGroupRequest) -> JoinG
     """Join; the answer comes with the next generation."""
 
     def finish(response: JoinGroupResponse) -> JoinGroupResponse:
-        if request.api_version < NULL_PROTOCOL_FROM:
-            response.protocol_name = response.protocol_name or ""
+        none = "" if request.api_version < NULL_PROTOCOL_FROM else None
+        response.protocol_name = response.protocol_name or none
         return response
 
     def refuse(error: ErrorCode) -> JoinGroupResponse:
-        return finish(refuse_join(error, message.member_id))
+        return finish(refuse_join(error, ""))
 
     group_id = message.group_id
     if not broker.allowed.resource(request, Operation.READ, ResourceType.GROUP, group_id):
         return refuse(ErrorCode.GROUP_AUTHORIZATION_FAILED)
     if not group_id:
-        return refuse(ErrorCode.INVALID_GROUP_ID)
+        return finish(refuse_join(ErrorCode.INVALID_GROUP_ID, message.member_id))
     ticket = RequestTicket(request, refuse, finish)
     context = context_of(broker, request)
     broker.coordinators.groups.run(

@@ -4,7 +4,8 @@ v2 isolation level; v4 leader epochs; v5 OFFSET_NOT_AVAILABLE; v6 flexible; v7 -
 v8 -4 earliest local; v9 -5 latest tiered; v10 time-out; v11 -6 earliest pending upload. Per
 partition: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH,
 UNKNOWN_LEADER_EPOCH, OFFSET_NOT_AVAILABLE, UNSUPPORTED_VERSION, INVALID_REQUEST (duplicate),
-KAFKA_STORAGE_ERROR, TOPIC_AUTHORIZATION_FAILED.
+KAFKA_STORAGE_ERROR, TOPIC_AUTHORIZATION_FAILED, and as with Kafka UNKNOWN_SERVER_ERROR for an
+isolation level that there is not.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from barnabas.log.errors import LogDamaged
 from barnabas.log.timestamps import by_max_timestamp, by_timestamp, run_search
 from barnabas.security.operations import Operation
-from barnabas.server.fetching import READ_COMMITTED
+from barnabas.server.fetching import READ_COMMITTED, READ_UNCOMMITTED
 from barnabas.server.partitions import HostedPartition
 from barnabas.wire.errors import ErrorCode, KafkaError
 from barnabas.wire.messages.list_offsets_request import ListOffsetsPartition, ListOffsetsRequest
@@ -57,21 +58,26 @@ async def handle(
 ) -> ListOffsetsResponse:
     """Offsets by time, or by one of the special timestamps."""
     asked = Counter((t.name, p.partition_index) for t in message.topics for p in t.partitions)
-    topics = []
+    known = message.isolation_level in (READ_UNCOMMITTED, READ_COMMITTED)
+    topics: dict[str, dict[int, ListOffsetsPartitionResponse]] = {}
     for topic in message.topics:
         allowed = broker.allowed.topic(request, Operation.DESCRIBE, topic.name)
-        partitions = []
         for wanted in topic.partitions:
             index = wanted.partition_index
-            if not allowed:
+            if not known:
+                answer = _error(index, ErrorCode.UNKNOWN_SERVER_ERROR)
+            elif not allowed:
                 answer = _error(index, ErrorCode.TOPIC_AUTHORIZATION_FAILED)
             elif asked[(topic.name, index)] > 1:
                 answer = _error(index, ErrorCode.INVALID_REQUEST)
             else:
                 answer = await _partition(broker, request, message, topic.name, wanted)
-            partitions.append(answer)
-        topics.append(ListOffsetsTopicResponse(topic.name, partitions))
-    return ListOffsetsResponse(topics=topics)
+            topics.setdefault(topic.name, {})[index] = answer
+    return ListOffsetsResponse(
+        topics=[
+            ListOffsetsTopicResponse(name, list(some.values())) for name, some in topics.items()
+        ]
+    )
 
 
 async def _partition(

@@ -37,12 +37,11 @@ def handle(broker: Broker, request: Request, message: MetadataRequest) -> Metada
     if version in (10, 11) and any(
         t.name is None or t.topic_id != uuids.ZERO for t in message.topics or ()
     ):
-        return MetadataResponse(
-            topics=[
-                MetadataResponseTopic(ErrorCode.INVALID_REQUEST, t.name or "", t.topic_id)
-                for t in message.topics or ()
-            ]
-        )
+        return _refuse(message, ErrorCode.INVALID_REQUEST)
+    if _asks_for_nothing(message):
+        refused = _refuse(message, ErrorCode.UNKNOWN_SERVER_ERROR)
+        refused.error_code = ErrorCode.UNKNOWN_SERVER_ERROR  # from v13 on
+        return refused
     answers = _all_topics(broker, request) if everything else _some_topics(broker, request, message)
     if version >= 8 and message.include_topic_authorized_operations:
         for topic in answers:
@@ -66,6 +65,21 @@ def handle(broker: Broker, request: Request, message: MetadataRequest) -> Metada
         controller_id=broker.random_broker_id(),
         topics=answers,
         cluster_authorized_operations=cluster_operations,
+    )
+
+
+def _asks_for_nothing(message: MetadataRequest) -> bool:
+    """Whether a topic has neither name nor id, where names count: that is, no topic has an id."""
+    topics = message.topics or ()
+    return not any(t.topic_id != uuids.ZERO for t in topics) and any(t.name is None for t in topics)
+
+
+def _refuse(message: MetadataRequest, error: ErrorCode) -> MetadataResponse:
+    """The same error for every topic of the request."""
+    return MetadataResponse(
+        topics=[
+            MetadataResponseTopic(error, t.name or "", t.topic_id) for t in message.topics or ()
+        ]
     )
 
 

@@ -73,6 +73,8 @@ async def _commit(
     broker: Broker, request: Request, message: TxnOffsetCommitRequest
 ) -> TxnOffsetCommitResponse:
     """Verify the transaction, then commit. Raises `KafkaError`."""
+    if not message.group_id:
+        raise KafkaError(ErrorCode.INVALID_GROUP_ID)
     groups = broker.coordinators.groups
     place = (CONSUMER_OFFSETS, groups.runtime.partition_of(message.group_id))
     guard = await _verify(broker, request, message, place)

@@ -36,16 +36,15 @@ async def handle(
     """End transactions on the partitions led here."""
     allowed = broker.allowed.cluster
     denied = not (allowed(request, Operation.ALTER) or allowed(request, Operation.CLUSTER_ACTION))
-    results = []
+    results: dict[int, dict[Place, ErrorCode]] = {}
     for each in message.markers:
-        errors: dict[Place, ErrorCode] = {}
+        places = [(topic.name, index) for topic in each.topics for index in topic.partition_indexes]
+        errors = dict.fromkeys(places, ErrorCode.CLUSTER_AUTHORIZATION_FAILED)
         if not denied:
-            places = [
-                (topic.name, index) for topic in each.topics for index in topic.partition_indexes
-            ]
-            errors = await write_markers(broker, _marker(each), dict.fromkeys(places))
-        results.append(_result(each, errors))
-    return WriteTxnMarkersResponse(results)
+            errors = await write_markers(broker, _marker(each), errors)
+        if errors:
+            results.setdefault(each.producer_id, {}).update(errors)
+    return WriteTxnMarkersResponse([_result(*result) for result in results.items()])
 
 
 def _marker(marker: WritableTxnMarker) -> Marker:
@@ -58,16 +57,10 @@ def _marker(marker: WritableTxnMarker) -> Marker:
     )
 
 
-def _result(marker: WritableTxnMarker, errors: dict[Place, ErrorCode]) -> WritableTxnMarkerResult:
-    otherwise = ErrorCode.CLUSTER_AUTHORIZATION_FAILED
-    topics = [
-        WritableTxnMarkerTopicResult(
-            topic.name,
-            [
-                WritableTxnMarkerPartitionResult(index, errors.get((topic.name, index), otherwise))
-                for index in topic.partition_indexes
-            ],
-        )
-        for topic in marker.topics
-    ]
-    return WritableTxnMarkerResult(marker.producer_id, topics)
+def _result(producer_id: int, errors: dict[Place, ErrorCode]) -> WritableTxnMarkerResult:
+    topics: dict[str, list[WritableTxnMarkerPartitionResult]] = {}
+    for (topic, index), error in errors.items():
+        topics.setdefault(topic, []).append(WritableTxnMarkerPartitionResult(index, error))
+    return WritableTxnMarkerResult(
+        producer_id, [WritableTxnMarkerTopicResult(name, some) for name, some in topics.items()]
+    )

@@ -151,7 +151,7 @@ def at_desk(scenario: Callable[[Desk], Awaitable[None]]) -> None:
 def test_without_the_topic_nobody_is_responsible() -> None:
     async def scenario(s: Session) -> None:
         desk = Desk(s)
-        assert desk.get("a").errors == [ErrorCode.COORDINATOR_NOT_AVAILABLE]
+        assert desk.get("a").errors == [ErrorCode.NOT_COORDINATOR]
         desk.runtime.stop()
 
     calm(scenario, OVERRIDES)
@@ -231,7 +231,7 @@ def test_a_topic_that_is_deleted_takes_its_coordinators_along() -> None:
         assert answer.responses[0].error_code == ErrorCode.NONE
         assert waiting.errors == [ErrorCode.NOT_COORDINATOR]
         assert desk.runtime.loaded() == []
-        assert desk.get("a").errors == [ErrorCode.COORDINATOR_NOT_AVAILABLE]
+        assert desk.get("a").errors == [ErrorCode.NOT_COORDINATOR]
 
     at_desk(scenario)
 
