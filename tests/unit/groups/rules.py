@@ -137,7 +137,7 @@ STAYING: Final = {
     ),
     "2 DescribeGroups": (
         f"{RULES_}.test_an_unknown_group_is_described_as_dead",
-        f"{RULES_}.test_metadata_and_assignments_are_described_once_the_group_is_stable",
+        f"{RULES_}.test_metadata_is_described_once_the_group_is_stable_and_assignments_always",
     ),
     "2 DeleteGroups": (f"{OFFSETS}.test_a_group_is_deleted_with_all_its_offsets",),
     "2 after a load sessions begin anew; what is too large rebalances": (

@@ -71,7 +71,7 @@ def test_an_unknown_group_is_described_as_dead(version: int, state: str) -> None
     assert found.error_code == expected
 
 
-def test_metadata_and_assignments_are_described_once_the_group_is_stable() -> None:
+def test_metadata_is_described_once_the_group_is_stable_and_assignments_always() -> None:
     d = Desk()
     leader, other = d.stable(2)
     found = d.shard.describe("g", 5)
@@ -82,7 +82,8 @@ def test_metadata_and_assignments_are_described_once_the_group_is_stable() -> No
     assert (found.protocol_data, found.protocol_type) == ("range", "consumer")
     d.join(leader)
     found = d.shard.describe("g", 5)
-    assert [each.member_assignment for each in found.members] == [b"", b""]
+    assert [each.member_assignment for each in found.members] == [leader.encode(), other.encode()]
+    assert [each.member_metadata for each in found.members] == [b"", b""]
     assert found.protocol_data == ""
 
 
