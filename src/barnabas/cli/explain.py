@@ -13,6 +13,7 @@ _NOT_FOUND = frozenset(
         ErrorCode.OFFSET_OUT_OF_RANGE,
         ErrorCode.BROKER_NOT_AVAILABLE,
         ErrorCode.GROUP_ID_NOT_FOUND,
+        ErrorCode.TRANSACTIONAL_ID_NOT_FOUND,
         ErrorCode.BROKER_ID_NOT_REGISTERED,
     }
 )
@@ -20,6 +21,7 @@ _HINTS = {
     ErrorCode.UNKNOWN_TOPIC_OR_PARTITION: "See what there is with: barnabas topics list",
     ErrorCode.TOPIC_ALREADY_EXISTS: "Use --if-not-exists where that is fine.",
     ErrorCode.GROUP_ID_NOT_FOUND: "See what there is with: barnabas groups list",
+    ErrorCode.TRANSACTIONAL_ID_NOT_FOUND: "See what there is with: barnabas transactions list",
     ErrorCode.NON_EMPTY_GROUP: "It has members: see them with barnabas groups members GROUP",
     ErrorCode.INVALID_REPLICATION_FACTOR: "See the brokers with: barnabas cluster describe",
     ErrorCode.BROKER_ID_NOT_REGISTERED: "See the brokers with: barnabas cluster describe",

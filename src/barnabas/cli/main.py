@@ -23,6 +23,10 @@ _COMMANDS = {
     "produce": ("barnabas.cli.commands.produce", "Send lines or JSON from stdin to a topic."),
     "consume": ("barnabas.cli.commands.consume", "Print a topic's records."),
     "groups": ("barnabas.cli.commands.groups", "Consumer groups: members, lag, offsets."),
+    "transactions": (
+        "barnabas.cli.commands.transactions",
+        "Transactions: list, describe, find what hangs, abort.",
+    ),
     "configs": ("barnabas.cli.commands.configs", "Describe and alter configs."),
     "quotas": ("barnabas.cli.commands.quotas", "Limit what clients may use."),
     "cluster": (

@@ -12,6 +12,7 @@ from barnabas.wire.messages import (
     add_partitions_to_txn_request,
     describe_transactions_request,
     end_txn_request,
+    list_transactions_request,
     produce_request,
     txn_offset_commit_request,
     write_txn_markers_request,
@@ -83,6 +84,10 @@ def _describe_transactions(_world: World, _version: int, _listener: str) -> Iter
     yield Denial(request, (TXN_DENIED,))
 
 
+def _list_transactions(_world: World, _version: int, _listener: str) -> Iterator[Denial]:
+    yield Denial(list_transactions_request.ListTransactionsRequest(), (NONE,))
+
+
 TRANSACTION_DENIALS: Final[dict[int, Build]] = {
     24: _add_partitions,
     25: _add_offsets,
@@ -90,4 +95,5 @@ TRANSACTION_DENIALS: Final[dict[int, Build]] = {
     27: _write_txn_markers,
     28: _txn_offset_commit,
     65: _describe_transactions,
+    66: _list_transactions,
 }

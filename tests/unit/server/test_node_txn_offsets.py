@@ -5,6 +5,8 @@ Rules: facts, coordinators, sections 9 to 11.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from barnabas.server import verification
@@ -29,6 +31,8 @@ from barnabas.wire.messages.describe_producers_request import (
 from barnabas.wire.messages.describe_producers_response import DescribeProducersResponse
 from barnabas.wire.messages.describe_transactions_request import DescribeTransactionsRequest
 from barnabas.wire.messages.describe_transactions_response import DescribeTransactionsResponse
+from barnabas.wire.messages.list_transactions_request import ListTransactionsRequest
+from barnabas.wire.messages.list_transactions_response import ListTransactionsResponse
 from barnabas.wire.messages.metadata_request import MetadataRequest
 from barnabas.wire.messages.metadata_response import MetadataResponse
 from barnabas.wire.messages.write_txn_markers_request import (
@@ -327,6 +331,44 @@ def test_describe_transactions() -> None:
         answer = await s.ask(request, DescribeTransactionsResponse)
         codes = [each.error_code for each in answer.transaction_states]
         assert codes == [ErrorCode.TRANSACTIONAL_ID_NOT_FOUND, ErrorCode.INVALID_REQUEST]
+
+    calm(scenario)
+
+
+def test_list_transactions() -> None:
+    async def scenario(s: Session) -> None:
+        empty = await s.ask(ListTransactionsRequest(), ListTransactionsResponse)
+        assert (empty.error_code, empty.transaction_states) == (NONE, [])
+        await s.create("t")
+        ids = {}
+        for name in ("aa", "ab", "b"):
+            each = Transactor(s, name)
+            ids[name] = (await each.init()).id
+            if name != "b":
+                assert await each.send("t", b"1") is NONE
+            await s.sleep(1_000)
+
+        async def names(version: int = 2, **filters: Any) -> set[str]:
+            request = ListTransactionsRequest(**filters)
+            answer = await s.ask(request, ListTransactionsResponse, version)
+            assert answer.error_code == NONE
+            return {each.transactional_id for each in answer.transaction_states}
+
+        await s.restart()
+        assert await names(0) == {"aa", "ab", "b"}
+        assert await names(0, state_filters=["Ongoing"]) == {"aa", "ab"}
+        assert await names(1, producer_id_filters=[ids["ab"]]) == {"ab"}
+        assert await names(1, state_filters=["Ongoing"], duration_filter=2_500) == {"aa"}
+        assert await names(transactional_id_pattern="a.*") == {"aa", "ab"}
+        assert await names(transactional_id_pattern="a") == set()
+        assert await names(transactional_id_pattern="") == {"aa", "ab", "b"}
+        request = ListTransactionsRequest(["None", "Dead", "None"])
+        answer = await s.ask(request, ListTransactionsResponse)
+        assert (answer.unknown_state_filters, answer.transaction_states) == (["None"], [])
+        for pattern in ("(", "(?=a)", "\\1"):
+            request = ListTransactionsRequest(transactional_id_pattern=pattern)
+            answer = await s.ask(request, ListTransactionsResponse)
+            assert answer.error_code == ErrorCode.INVALID_REGULAR_EXPRESSION
 
     calm(scenario)
 

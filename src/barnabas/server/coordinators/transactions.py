@@ -79,6 +79,16 @@ class TransactionCoordinator:
         self.runtime.run(transactional_id, lambda shard, now: decide(shard, now, ticket), ticket)
         return await ticket.future
 
+    async def ask_partition(
+        self,
+        number: int,
+        decide: Callable[[TransactionShard, Now, FutureTicket], Effects],
+    ) -> Any:
+        """The same for a partition. Raises `KafkaError`."""
+        ticket = FutureTicket()
+        self.runtime.run_on(number, lambda shard, now: decide(shard, now, ticket), ticket)
+        return await ticket.future
+
     def _version(self) -> int:
         return self._broker.image.features.level(TRANSACTION_VERSION)
 

@@ -56,6 +56,7 @@ DECODED: Final = {
     61: "barnabas.server.handlers.describe_producers",
     64: "barnabas.server.handlers.unregister_broker",
     65: "barnabas.server.handlers.describe_transactions",
+    66: "barnabas.server.handlers.list_transactions",
     68: "barnabas.server.handlers.consumer_group_heartbeat",
     69: "barnabas.server.handlers.consumer_group_describe",
     74: "barnabas.server.handlers.list_config_resources",

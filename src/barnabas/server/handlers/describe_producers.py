@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from barnabas.metadata.controller.topic_names import check_topic_name
 from barnabas.security.operations import Operation
+from barnabas.server.topics import made_when_used
 from barnabas.wire.errors import ErrorCode, KafkaError
 from barnabas.wire.messages.describe_producers_request import DescribeProducersRequest
 from barnabas.wire.messages.describe_producers_response import (
@@ -61,6 +62,9 @@ def _refusal(broker: Broker, request: Request, name: str) -> KafkaError | None:
 
 
 async def _partition(broker: Broker, name: str, index: int) -> PartitionResponse:
+    unused = made_when_used(name) and not broker.has_files(name, index)
+    if unused and broker.partitions.get(name, index) is None:
+        return PartitionResponse(index)
     hosted = await broker.partitions.open(name, index)
     if isinstance(hosted, ErrorCode):
         return PartitionResponse(index, hosted)
