@@ -10,6 +10,7 @@ from tests.planted import (
     in_recovery,
     in_server,
     in_storage,
+    in_transactions,
 )
 from tests.planted.bug import Bug
 
@@ -21,4 +22,5 @@ BUGS: tuple[Bug, ...] = (
     *in_server.BUGS,
     *in_storage.BUGS,
     *in_groups.BUGS,
+    *in_transactions.BUGS,
 )

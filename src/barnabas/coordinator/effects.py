@@ -73,6 +73,11 @@ class Effects:
         """Append a record."""
         self.records.append(CoordinatorRecord(key, value, version))
 
+    def order(self, order: object) -> Effects:
+        """Have something done outside once all this is committed; returns these effects."""
+        self.orders.append(order)
+        return self
+
     def set_timer(self, key: TimerKey, at_ms: int) -> None:
         """Call `Shard.timer(key)` at this monotonic time; replaces an earlier timer of that key."""
         self.timers.append((key, at_ms))

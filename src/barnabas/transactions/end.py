@@ -153,8 +153,7 @@ def _prepare(
     """Write how the transaction ends; the markers follow once that is committed."""
     effects = Effects()
     state.write(effects, transaction.transactional_id, value)
-    effects.orders.append(markers(transaction.transactional_id, value))
-    return effects
+    return effects.order(markers(transaction.transactional_id, value))
 
 
 def abort(state: TransactionsState, transaction: Transaction, now: Now) -> Effects:

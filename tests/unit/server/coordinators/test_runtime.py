@@ -102,8 +102,14 @@ class Desk:
         self.broker = s.node.node.broker
         settings = Settings(partitions=lambda: 2, codec=0, write_timeout_ms=5_000)
         self.runtime: CoordinatorRuntime[Numbers] = CoordinatorRuntime(
-            self.broker, CONSUMER_OFFSETS, GROUP_RECORDS, lambda _: Numbers(), settings
+            self.broker,
+            CONSUMER_OFFSETS,
+            GROUP_RECORDS,
+            lambda _: Numbers(),
+            settings,
+            lambda number, order: self.orders.append((number, order)),
         )
+        self.orders: list[tuple[int, object]] = []
 
     async def told(self, paper: Paper) -> Paper:
         """Wait until it is told something."""
@@ -113,10 +119,21 @@ class Desk:
             await self.s.sleep(1)
         raise AssertionError("nobody answers")
 
-    def put(self, name: str, number: int, padding: str = "") -> Paper:
+    def put(self, name: str, number: int, padding: str = "", order: str | None = None) -> Paper:
         """Ask for it."""
         paper = Paper()
-        self.runtime.run(name, lambda shard, _: shard.put(name, number, paper, padding), paper)
+
+        def decide(shard: Numbers, _: Now) -> Effects:
+            effects = shard.put(name, number, paper, padding)
+            return effects if order is None else effects.order(order)
+
+        self.runtime.run(name, decide, paper)
+        return paper
+
+    def run(self, name: str, decide: Callable[[Numbers, Now], Effects]) -> Paper:
+        """Any decision."""
+        paper = Paper()
+        self.runtime.run(name, decide, paper)
         return paper
 
     def get(self, name: str) -> Paper:
@@ -183,6 +200,33 @@ def test_what_was_answered_is_there_after_a_power_cut() -> None:
             max(k for k in range(1200) if k % 7 == n) for n in range(7)
         ]
         again.runtime.stop()
+
+    at_desk(scenario)
+
+
+def test_orders_wait_for_what_was_appended() -> None:
+    async def scenario(desk: Desk) -> None:
+        assert await desk.number("a") == -1
+        paper = desk.put("a", 7, order="do it")
+        desk.run("a", lambda *_: Effects().order("look"))
+        assert desk.orders == []
+        number = desk.runtime.partition_of("a")
+        await desk.told(paper)
+        # In their order, and also what needs no record of its own.
+        assert desk.orders == [(number, "do it"), (number, "look")]
+
+    at_desk(scenario)
+
+
+def test_orders_survive_a_time_out() -> None:
+    async def scenario(desk: Desk) -> None:
+        assert await desk.number("a") == -1
+        paper = desk.put("a", 7, order="do it")
+        desk.runtime.expire(desk.runtime.now().monotonic + 60_000)
+        assert paper.errors == [ErrorCode.COORDINATOR_NOT_AVAILABLE]
+        assert desk.orders == []
+        await desk.s.sleep(1_000)
+        assert desk.orders == [(desk.runtime.partition_of("a"), "do it")]
 
     at_desk(scenario)
 

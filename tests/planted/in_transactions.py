@@ -1,0 +1,114 @@
+"""Bugs of transactions: epochs, markers, verification, offsets."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.planted.bug import Bug
+
+END = "tests/unit/transactions/test_end.py::"
+INIT = "tests/unit/transactions/test_init_producer_id.py::"
+NODE = "tests/unit/server/test_node_transactions.py::"
+OFFSETS = "tests/unit/server/test_node_txn_offsets.py::"
+
+BUGS: Final = (
+    Bug(
+        "no epoch per transaction",
+        "A producer keeps its epoch, so that a late EndTxn ends its next transaction.",
+        "transactions/end.py",
+        "        value.producer_epoch = min(transaction.epoch + 1, MAX_EPOCH)\n    return value",
+        "        value.producer_epoch = transaction.epoch\n    return value",
+        (END + "test_old_bug_a_delayed_end_does_not_end_a_later_transaction",),
+    ),
+    Bug(
+        "markers before the prepare record is safe",
+        "Markers are sent when the Prepare record is appended, and may survive it.",
+        "server/coordinators/runtime.py",
+        "if pending.end_offset <= hosted.replica.high_watermark and not slot.pending:",
+        "if orders or pending.end_offset <= hosted.replica.high_watermark and not slot.pending:",
+        ("tests/unit/server/coordinators/test_runtime.py::test_orders_wait_for_what_was_appended",),
+    ),
+    Bug(
+        "a time-out forgets the markers",
+        "When nobody waits for the answer any more its markers are not sent either.",
+        "server/coordinators/runtime.py",
+        "                if not each.orders:\n",
+        "                if True:\n",
+        ("tests/unit/server/coordinators/test_runtime.py::test_orders_survive_a_time_out",),
+    ),
+    Bug(
+        "a load forgets what is prepared",
+        "After a restart nobody sends the markers of a prepared transaction.",
+        "transactions/shard.py",
+        "if each.state in PREPARED",
+        "if each.state is State.EMPTY",
+        (
+            END + "test_a_load_goes_on_with_the_markers_of_what_is_prepared",
+            NODE + "test_after_a_crash_between_prepare_and_complete_the_markers_follow",
+        ),
+    ),
+    Bug(
+        "complete without all markers",
+        "A transaction is over although a partition refused its marker.",
+        "server/coordinators/transactions.py",
+        "left = tuple(place for place, error in results.items() if error not in _NEEDLESS)",
+        "left = ()",
+        (NODE + "test_after_a_crash_between_prepare_and_complete_the_markers_follow",),
+    ),
+    Bug(
+        "guard not asked for",
+        "Records that were verified before the marker are appended behind it.",
+        "server/append.py",
+        "code, duplicate = log.producers.check(header, guard, verify=verified)",
+        "code, duplicate = log.producers.check(header, guard, verify=False)",
+        (NODE + "test_old_bug_a_delayed_produce_of_a_plain_transaction_opens_no_hanging_one",),
+    ),
+    Bug(
+        "guard of offsets not asked for",
+        "Offsets that were verified before the marker are appended behind it.",
+        "server/coordinators/runtime.py",
+        "read_header(batch), effects.guard, client=False, verify=verified",
+        "read_header(batch), effects.guard, client=False, verify=False",
+        (OFFSETS + "test_old_bug_a_delayed_plain_offset_commit_opens_no_hanging_transaction",),
+    ),
+    Bug(
+        "transactional records without an id",
+        "Who names no transactional id may write in a transaction that is open.",
+        "server/append.py",
+        "if header.is_transactional:  # nobody has asked whether its client may",
+        "if False:",
+        (NODE + "test_records_of_a_transaction_need_its_id_in_the_request",),
+    ),
+    Bug(
+        "the group never hears of the marker",
+        "Offsets of a committed transaction stay undecided until the node restarts.",
+        "server/markers.py",
+        "if not appended.error and hosted.topic == CONSUMER_OFFSETS:",
+        "if appended.error and hosted.topic == CONSUMER_OFFSETS:",
+        (OFFSETS + "test_offsets_count_with_their_transaction_or_not_at_all",),
+    ),
+    Bug(
+        "the new instance does not fence",
+        "A second instance of a producer gets the epoch that the first one has.",
+        "transactions/producers.py",
+        "given = (producer_id, epoch + 1)",
+        "given = (producer_id, epoch)",
+        (INIT + "test_the_next_instance_gets_the_next_epoch",),
+    ),
+    Bug(
+        "an epoch that overflows",
+        "The last epoch that fences is given to a producer.",
+        "transactions/transaction.py",
+        "return epoch >= MAX_EPOCH - 1",
+        "return epoch >= MAX_EPOCH",
+        (INIT + "test_an_exhausted_epoch_gives_a_new_producer_id",),
+    ),
+    Bug(
+        "a late transaction is left alone",
+        "What takes too long is never aborted: its partitions' readers wait for ever.",
+        "transactions/shard.py",
+        "or each.start_ms + each.timeout_ms >= now.wall",
+        "or each.start_ms + each.timeout_ms < now.wall",
+        (END + "test_a_transaction_that_takes_too_long_is_aborted_and_its_producer_fenced",),
+    ),
+)
