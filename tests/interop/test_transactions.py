@@ -207,7 +207,7 @@ def own_node(tmp_path: Path) -> Iterator[Node]:
 
 def test_exactly_once_while_the_node_is_killed(own_node: Node) -> None:
     """T7: the output is the input, each event once and in order, whatever is cut off by kill -9."""
-    count, kills = 20_000, 0
+    count, kills = 8_000, 0
     admin = AdminClient({"bootstrap.servers": own_node.address})
     for done in admin.create_topics([NewTopic(t, 2, 1) for t in ("source", "target")]).values():
         done.result(WAIT_SECONDS)
@@ -218,7 +218,7 @@ def test_exactly_once_while_the_node_is_killed(own_node: Node) -> None:
     copier = Copier(own_node, count, 150)
     copier.start()
     for _ in range(8):
-        copier.join(0.7)
+        copier.join(0.4)
         if copier.is_alive():
             own_node.kill()
             own_node.start()
