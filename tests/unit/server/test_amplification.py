@@ -10,6 +10,8 @@ import pytest
 
 from barnabas.wire.errors import ErrorCode
 from barnabas.wire.message import Message
+from barnabas.wire.messages.consumer_group_describe_request import ConsumerGroupDescribeRequest
+from barnabas.wire.messages.consumer_group_describe_response import ConsumerGroupDescribeResponse
 from barnabas.wire.messages.create_topics_request import CreatableTopic, CreateTopicsRequest
 from barnabas.wire.messages.create_topics_response import CreateTopicsResponse
 from barnabas.wire.messages.describe_configs_request import (
@@ -34,6 +36,8 @@ from barnabas.wire.messages.describe_topic_partitions_request import (
 from barnabas.wire.messages.describe_topic_partitions_response import (
     DescribeTopicPartitionsResponse,
 )
+from barnabas.wire.messages.describe_transactions_request import DescribeTransactionsRequest
+from barnabas.wire.messages.describe_transactions_response import DescribeTransactionsResponse
 from barnabas.wire.messages.metadata_request import MetadataRequest, MetadataRequestTopic
 from barnabas.wire.messages.metadata_response import MetadataResponse
 from barnabas.wire.messages.offset_fetch_request import (
@@ -66,6 +70,16 @@ Told = Callable[[Any], list[Any]]
         (configs(4, ""), DescribeConfigsResponse, lambda r: r.results),
         (configs(8, "1"), DescribeConfigsResponse, lambda r: r.results),
         (DescribeGroupsRequest(["g"] * TIMES), DescribeGroupsResponse, lambda r: r.groups),
+        (
+            ConsumerGroupDescribeRequest(["g"] * TIMES),
+            ConsumerGroupDescribeResponse,
+            lambda r: r.groups,
+        ),
+        (
+            DescribeTransactionsRequest(["x"] * TIMES),
+            DescribeTransactionsResponse,
+            lambda r: r.transaction_states,
+        ),
         (
             OffsetFetchRequest(groups=[OffsetFetchRequestGroup("g", topics=None)] * TIMES),
             OffsetFetchResponse,

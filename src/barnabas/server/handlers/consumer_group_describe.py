@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 async def handle(
     broker: Broker, request: Request, message: ConsumerGroupDescribeRequest
 ) -> ConsumerGroupDescribeResponse:
-    """Describe some groups."""
+    """Describe some groups, each once, however often it is named."""
     if not consumer_groups_enabled(broker):
         refused = [
             refuse_describe(each, ErrorCode.UNSUPPORTED_VERSION) for each in message.group_ids
         ]
         return ConsumerGroupDescribeResponse(groups=refused)
     groups = []
-    for group_id in message.group_ids:
+    for group_id in dict.fromkeys(message.group_ids):
         found = await _describe(broker, request, group_id)
         if message.include_authorized_operations and not found.error_code:
             found.authorized_operations = broker.allowed.operations(

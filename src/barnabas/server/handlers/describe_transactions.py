@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 async def handle(
     broker: Broker, request: Request, message: DescribeTransactionsRequest
 ) -> DescribeTransactionsResponse:
-    """What the coordinator knows of some transactional ids."""
-    states = [await _describe(broker, request, each) for each in message.transactional_ids]
+    """What the coordinator knows of some transactional ids, each once, however often it is named."""
+    wanted = dict.fromkeys(message.transactional_ids)
+    states = [await _describe(broker, request, each) for each in wanted]
     return DescribeTransactionsResponse(transaction_states=states)
 
 
