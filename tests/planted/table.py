@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.planted import (
     in_cleaning,
+    in_consumer_groups,
     in_groups,
     in_log,
     in_partition,
@@ -20,6 +21,7 @@ BUGS: tuple[Bug, ...] = (
     *in_recovery.BUGS,
     *in_partition.BUGS,
     *in_server.BUGS,
+    *in_consumer_groups.BUGS,
     *in_storage.BUGS,
     *in_groups.BUGS,
     *in_transactions.BUGS,
