@@ -144,14 +144,27 @@ def test_consumer_group_command_resets_offsets(
     fill(node, topic)
     commit(node, group, topic)
     asked = ["--reset-offsets", "--group", group, "--topic", topic, *to]
-    dry = groups(node, *asked, "--dry-run")
-    assert offsets(dry, "NEW-OFFSET") == dict.fromkeys(range(PARTITIONS), str(new))
     simple = consumer(node, group)
     both = [TopicPartition(topic, each) for each in range(PARTITIONS)]
-    assert {each.offset for each in simple.committed(both, WAIT_SECONDS)} == {COMMITTED}
     done = groups(node, *asked, "--execute")
     assert offsets(done, "NEW-OFFSET") == dict.fromkeys(range(PARTITIONS), str(new))
     assert {each.offset for each in simple.committed(both, WAIT_SECONDS)} == {new}
+    simple.close()
+
+
+def test_consumer_group_command_changes_nothing_in_a_dry_run(
+    node: Node, make_topic: MakeTopic
+) -> None:
+    topic = make_topic(PARTITIONS)
+    group = f"dry-{topic}"
+    fill(node, topic)
+    commit(node, group, topic)
+    asked = ("--reset-offsets", "--group", group, "--topic", topic, "--to-earliest")
+    dry = groups(node, *asked, "--dry-run")
+    assert offsets(dry, "NEW-OFFSET") == dict.fromkeys(range(PARTITIONS), "0")
+    simple = consumer(node, group)
+    both = [TopicPartition(topic, each) for each in range(PARTITIONS)]
+    assert {each.offset for each in simple.committed(both, WAIT_SECONDS)} == {COMMITTED}
     simple.close()
 
 
