@@ -13,7 +13,16 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from barnabas.testing.checkers import Event, check_events, check_transformed
-from barnabas.testing.checkers.events import Acked, Consumed, Crashed, Ended, Isolation, Produced
+from barnabas.testing.checkers.events import (
+    Acked,
+    Assigned,
+    Consumed,
+    Crashed,
+    Ended,
+    Isolation,
+    Lost,
+    Produced,
+)
 from tests.interop.clients.member import now
 from tests.interop.conftest import WAIT_SECONDS
 from tests.interop.kafka import Node, target_class
@@ -81,7 +90,7 @@ class Pipeline:
                 continue
             if loop is not None:
                 loop.close()
-                self.note(Crashed(loop.name, now()))
+                self._ended(loop)
             name = f"{self.program.name}-{next(self._names)}"
             settings = {
                 "client": name,
@@ -98,6 +107,19 @@ class Pipeline:
             }
             command = self.program.loop(self.node, settings)
             self.loops[slot] = Member(self, name, command)
+
+    def _ended(self, loop: Member) -> None:
+        """A loop ended because of an error. It may have been put out of its group before, when the
+        node was away for long; then it learnt it so."""
+        given = {
+            place
+            for event in self.events
+            if isinstance(event, Assigned) and event.client == loop.name
+            for place in event.partitions
+        }
+        if not any(isinstance(e, Crashed) and e.client == loop.name for e in self.events):
+            group = f"loops-{self.program.name}"
+            self.note(Lost(loop.name, now(), group, tuple(sorted(given))))
 
     def kill_loop(self, slot: int) -> None:
         """`kill -9` of one loop."""

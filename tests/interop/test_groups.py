@@ -29,22 +29,20 @@ class Case(NamedTuple):
 
 
 CASES = (
-    Case("confluent", "range"),
     Case("confluent", "cooperative-sticky"),
     Case("aiokafka", "range"),
-    Case("kafka-python", "range"),
     Case("kafka-python", "cooperative-sticky"),
     Case("kafkajs", "RoundRobinAssigner"),
     # After a rebalance it reads on from where it was long before, or from the beginning.
     Case("platformatic", "roundrobin", own_faults=("commit back", "commit lost")),
-    Case("franz-go", "range"),
     Case("franz-go", "cooperative-sticky"),
     Case("sarama", "range"),
-    Case("java", "range"),
     Case("java", "cooperative-sticky"),
     Case("java", "uniform", protocol="consumer"),
     Case("confluent", "range", protocol="consumer"),
 )
+LONGER = tuple(Case(name, "range") for name in ("confluent", "kafka-python", "franz-go", "java"))
+"""What the mixed group shows, too."""
 STATIC = (Case("java", "range", static=True), Case("franz-go", "cooperative-sticky", static=True))
 LONG_MS = 30_000
 RANGE = ("java", "franz-go", "confluent", "sarama", "kafka-python", "aiokafka")
@@ -64,7 +62,9 @@ def grouping(
     assert "a bug of ours" not in node.log_text(), node.log_tail()
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize(
+    "case", [*CASES, *(pytest.param(case, marks=pytest.mark.soak) for case in LONGER)], ids=str
+)
 def test_members_come_and_go(grouping: Node, case: Case) -> None:
     program = NAMED[case.program]
     with Group(grouping, str(case)) as group:

@@ -233,6 +233,20 @@ def commit_lost(events: list[Event], chance: random.Random) -> list[Event] | Non
     return [*events, given, replace(read, client="new", at=at + 2)]
 
 
+def fenced(events: list[Event], chance: random.Random) -> list[Event] | None:
+    """A member commits when its partition is another's already."""
+    commits = _all(events, Committed)
+    if not commits:
+        return None
+    commit = chance.choice(commits)
+    (topic, partition, _) = commit.offsets[0]
+    place, at = Place(topic, partition), _last(events)
+    new = Assigned("new", at + 1, commit.group, (place,), 10_000)
+    end = max(offset for each in commits for t, p, offset in each.offsets if p == partition)
+    late = ((topic, partition, end),)
+    return [*events, new, replace(commit, begun=at + 2, at=at + 3, offsets=late)]
+
+
 def owned_twice(events: list[Event], chance: random.Random) -> list[Event] | None:
     """In one generation two members have a partition."""
     given = [event for event in _all(events, Assigned) if event.partitions]
@@ -290,6 +304,7 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     "uncommitted": (uncommitted, "aborted"),
     "commit back": (commit_back, "commit back"),
     "commit lost": (commit_lost, "commit lost"),
+    "fenced": (fenced, "fenced"),
     "owned twice": (owned_twice, "owned twice"),
     "handed over early": (handed_over_early, "owned twice"),
     "generation": (generation, "generation"),

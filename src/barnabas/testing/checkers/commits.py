@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import NamedTuple
 
 from barnabas.testing.checkers.events import Assigned, Committed, Consumed, Ended, Place
@@ -19,9 +20,9 @@ class _Commit(NamedTuple):
 
 
 def check_commits(facts: Facts) -> list[Violation]:
-    """G3 and T5 over the commits of all groups."""
+    """G2, G3 and T5 over the commits of all groups."""
     commits = _commits(facts)
-    return [*_back(commits), *_taken_over(facts, commits)]
+    return [*_back(commits), *_taken_over(facts, commits), *_put_out(facts, commits)]
 
 
 def _commits(facts: Facts) -> dict[tuple[str, Place], list[_Commit]]:
@@ -85,4 +86,24 @@ def _taken_over(facts: Facts, commits: dict[tuple[str, Place], list[_Commit]]) -
             if first < floor:
                 text = f"{event.client} began at {first}, {floor} was committed"
                 found.append(Violation("commit lost", f"{event.group}, {place}: {text}"))
+    return found
+
+
+def _put_out(facts: Facts, commits: dict[tuple[str, Place], list[_Commit]]) -> list[Violation]:
+    """G2: whose partition is another's already commits nothing there any more."""
+    found = []
+    given: dict[tuple[str, Place], list[tuple[int, str]]] = {}
+    for event in facts.events:
+        if isinstance(event, Assigned):
+            for place in event.partitions:
+                given.setdefault((event.group, place), []).append((event.at, event.client))
+    for key, mine in commits.items():
+        owners = given.get(key, [])
+        members = {client for _, client in owners}
+        for commit in mine:
+            before = bisect_left(owners, (commit.begun, ""))
+            owner = owners[before - 1][1] if before else commit.client
+            if commit.client in members and owner != commit.client:
+                text = f"{commit.client} committed {commit.offset}, it was {owner}'s already"
+                found.append(Violation("fenced", f"{key[0]}, {key[1]}: {text}"))
     return found
