@@ -182,7 +182,9 @@ class GroupShard:
             self.state.last_new_topics = self.state.topics.version
         self.state.hashes.forget(changed)
         for group in self.state.groups.values():
-            if isinstance(group, ConsumerGroup) and not changed.isdisjoint(group.topics):
+            if isinstance(group, ConsumerGroup) and not (
+                changed.isdisjoint(group.names) and changed.isdisjoint(group.by_regex)
+            ):
                 group.metadata_changed()
 
     def topics_deleted(self, topics: Iterable[tuple[str, bytes]]) -> list[Effects]:

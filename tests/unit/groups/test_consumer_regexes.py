@@ -169,7 +169,7 @@ def test_what_re2_does_not_take(regex: str) -> None:
 )
 def test_what_re2_makes_of_it(regex: str, name: str, *, matches: bool) -> None:
     found: dict[str, set[str]] = {}
-    assert not list(resolve_slowly([regex], [name], found))
+    assert len(list(resolve_slowly([regex], [name], found))) == 1
     assert (name in found[regex]) is matches
 
 
@@ -183,5 +183,5 @@ def test_a_bad_expression_takes_linear_time() -> None:
 def test_many_topics_are_looked_at_a_few_at_a_time() -> None:
     found: dict[str, set[str]] = {}
     names = [f"t{n}" for n in range(10_000)]
-    assert len(list(resolve_slowly(["t1.*", "t2.*", "t3.*"], names, found))) == 10
+    assert len(list(resolve_slowly(["t1.*", "t2.*", "t3.*"], names, found))) == 3 + 10
     assert len(found["t1.*"]) == 1_111

@@ -49,18 +49,18 @@ def resolve_slowly(
 
     An expression that does not compile (another release may have accepted it) matches nothing.
     """
-    matchers = []
+    names = list(names)
+    tried = 0
     for regex in regexes:
-        found[regex] = set()
+        matches = found[regex] = set()
+        # One at a time: a client chooses what they weigh.
         matcher = _matcher(regex)
-        if matcher is not None:
-            matchers.append((matcher, found[regex]))
-    pairs = 0
-    for name in names:
-        for matcher, matches in matchers:
+        yield
+        if matcher is None:
+            continue
+        for name in names:
             if matcher.Match(name):
                 matches.add(name)
-        pairs += len(matchers)
-        if pairs >= PAIRS_AT_ONCE:
-            pairs = 0
-            yield
+            tried += 1
+            if tried % PAIRS_AT_ONCE == 0:
+                yield
