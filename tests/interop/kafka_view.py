@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from barnabas.wire.errors import ErrorCode
 from barnabas.wire.messages.describe_client_quotas_request import DescribeClientQuotasRequest
 from barnabas.wire.messages.describe_client_quotas_response import DescribeClientQuotasResponse
 from barnabas.wire.messages.describe_producers_request import (
@@ -21,7 +24,26 @@ from tests.hostile.target import Client
 from tests.interop.kafka import HOST, Node
 from tests.interop.seen import Section, ask, loaded
 
+NOT_YET = int(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
 TRANSACTIONAL_IDS = ("one", "two", "java-first", "java-second", "java-open")
+
+
+def look_at_transactions(node: Node, names: Iterable[str] = TRANSACTIONAL_IDS) -> Section:
+    """What the coordinator knows of transactional ids, when none of them is being ended."""
+    request = DescribeTransactionsRequest(list(names))
+    with Client((HOST, node.port)) as client:
+        answer = loaded(
+            lambda: ask(client, request, 0, DescribeTransactionsResponse),
+            lambda answer: [
+                NOT_YET if state.transaction_state.startswith("Prepare") else state.error_code
+                for state in answer.transaction_states
+            ],
+        )
+    for state in answer.transaction_states:
+        state.topics.sort(key=lambda topic: topic.topic)
+        for topic in state.topics:
+            topic.partitions.sort()
+    return {state.transactional_id: repr(state) for state in answer.transaction_states}
 
 
 def look_as_coordinator(node: Node, producers_of: list[str]) -> dict[str, Section]:
@@ -30,15 +52,6 @@ def look_as_coordinator(node: Node, producers_of: list[str]) -> dict[str, Sectio
     Producers only of topics whose producers nobody adds to.
     """
     with Client((HOST, node.port)) as client:
-        transactions = loaded(
-            lambda: ask(
-                client,
-                DescribeTransactionsRequest(list(TRANSACTIONAL_IDS)),
-                0,
-                DescribeTransactionsResponse,
-            ),
-            lambda answer: [state.error_code for state in answer.transaction_states],
-        )
         quotas = ask(client, DescribeClientQuotasRequest(), 1, DescribeClientQuotasResponse)
         scram = ask(
             client, DescribeUserScramCredentialsRequest(), 0, DescribeUserScramCredentialsResponse
@@ -48,7 +61,7 @@ def look_as_coordinator(node: Node, producers_of: list[str]) -> dict[str, Sectio
     assert scram.results
     assert quotas.entries
     return {
-        "transactions": {t.transactional_id: repr(t) for t in transactions.transaction_states},
+        "transactions": look_at_transactions(node),
         "quotas": {"all": sorted(map(repr, quotas.entries))},
         "scram": {"all": sorted(map(repr, scram.results))},
         "producers": {

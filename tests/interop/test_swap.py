@@ -9,7 +9,7 @@ from confluent_kafka import Producer
 
 from tests.interop.conftest import WAIT_SECONDS
 from tests.interop.kafka import Node
-from tests.interop.kafka_view import look_as_coordinator
+from tests.interop.kafka_view import look_as_coordinator, look_at_transactions
 from tests.interop.seen import Section, differences, look
 from tests.interop.swap import DYNAMIC, STATIC, Intruder, Swap
 from tests.interop.swap_dirt import TOPIC as DIRTY
@@ -109,6 +109,8 @@ class Hands:
         written = digests(swap.path)
         with ours:
             self._look_around(ours)
+            known = {"transactions": look_at_transactions(ours)}
+            assert_same({"transactions": self.coordinated["transactions"]}, known)
             self.retrier.retry(ours)
             assert_same(self.seen, look(ours, DIRTY))
             write_as_ours(ours, seed)

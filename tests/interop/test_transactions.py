@@ -13,6 +13,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.interop.conftest import WAIT_SECONDS, MakeTopic
 from tests.interop.kafka import BarnabasProcess, Node
+from tests.interop.kafka_view import look_at_transactions
+from tests.interop.swap import DYNAMIC, Swap
 
 QUIET = {"log_level": 0}
 KEEPS_BROKERS: dict[str, object] = {
@@ -232,3 +234,40 @@ def test_exactly_once_while_the_node_is_killed(own_node: Node) -> None:
         mine = [value for value in values if value % 2 == parity]
         assert mine == list(range(parity, count, 2))
     assert "a bug of ours" not in own_node.log_text()
+
+
+def one_turn(node: Node, turn: int) -> None:
+    """Transactions of every kind on a node; `open` is left open."""
+    for name, commit in (("kept", True), ("dropped", False), ("open", None)):
+        made = transactional(node, name, **{"transaction.timeout.ms": 600_000})
+        made.begin_transaction()
+        for partition in range(2):
+            made.produce("t", f"{name}-{turn}-{partition}".encode(), partition=partition)
+        made.flush(WAIT_SECONDS)
+        if commit:
+            made.commit_transaction(WAIT_SECONDS)
+        elif commit is not None:
+            made.abort_transaction(WAIT_SECONDS)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("java")
+@pytest.mark.parametrize("clean", [True, False], ids=["stopped", "killed"])
+def test_the_topic_of_transactions_changes_hands(tmp_path: Path, clean: bool) -> None:
+    """`__transaction_state` that Kafka wrote is loaded by our node, and the other way round."""
+    names = ("dropped", "kept", "open")
+    swap = Swap(tmp_path, DYNAMIC, {})
+    seen: dict[str, object] = {}
+    for turn, node in enumerate((swap.kafka, swap.ours, swap.kafka, swap.ours)):
+        with node:
+            if turn == 0:
+                admin = AdminClient({"bootstrap.servers": node.address})
+                admin.create_topics([NewTopic("t", 2, 1)])["t"].result(WAIT_SECONDS)
+            else:
+                assert dict(look_at_transactions(node, names)) == seen
+            one_turn(node, turn)
+            seen = dict(look_at_transactions(node, names))
+            # `open` of the turns before was aborted by its next instance, this one holds back.
+            expected = [f"kept-{n}-{p}".encode() for n in range(turn + 1) for p in range(2)]
+            assert sorted(read_all(node, "t", 2)) == expected
+            swap.end(node, clean=clean)

@@ -68,6 +68,11 @@ class ProducerStates:
         """Producer id -> entry, read only (DescribeProducers)."""
         return MappingProxyType(self._producers)
 
+    @property
+    def verifications(self) -> int:
+        """Transactions that a coordinator is being asked about, or that nothing was written in."""
+        return len(self._verifications)
+
     def check(
         self,
         header: BatchHeader,
@@ -150,6 +155,10 @@ class ProducerStates:
         else:
             verification.saw(sequence, epoch)
         return 0, verification
+
+    def forget_verification(self, producer_id: int) -> None:
+        """The coordinator has never given this producer id to who uses it: nothing will follow."""
+        self._verifications.pop(producer_id, None)
 
     def append(self, header: BatchHeader, base_offset: int, timestamp: int) -> None:
         """Take note of a data batch with a producer id, appended at `base_offset`.

@@ -197,6 +197,9 @@ class ProducedTransaction:
         return guard
 
     def _settle(self, outcome: Outcome, error: ErrorCode) -> None:
+        if error is ErrorCode.INVALID_PRODUCER_ID_MAPPING and outcome.hosted is not None:
+            # Forged ids must not fill the memory.
+            outcome.hosted.log.producers.forget_verification(_header(outcome).producer_id)
         if error in _NOT_NOW or (error is ErrorCode.CONCURRENT_TRANSACTIONS and not self._adds):
             outcome.refuse(
                 ErrorCode.NOT_ENOUGH_REPLICAS,

@@ -112,6 +112,8 @@ async def _verify(
             add=adds,
             abortable=request.api_version >= ABORTABLE_FROM,
         )
+        if errors[place] is ErrorCode.INVALID_PRODUCER_ID_MAPPING:
+            hosted.log.producers.forget_verification(message.producer_id)
         if errors[place]:
             raise KafkaError(client_error(errors[place]))
     return guard
