@@ -22,7 +22,6 @@ from barnabas.wire.messages.produce_response import ProduceResponse
 from tests.unit.effects.levels import alter_node
 from tests.unit.server.calm import Session, calm
 from tests.unit.server.transacting import (
-    GROUP,
     PLAIN_END,
     PLAIN_PRODUCE,
     Transactor,
@@ -154,28 +153,6 @@ def test_records_of_a_transaction_need_its_id_in_the_request() -> None:
         assert await x.end() is NONE
         assert await x.settled() == "CompleteCommit"
         assert await read_committed(s, "t") == [b"a", b"-", b"-"]
-
-    calm(scenario)
-
-
-def test_forged_producer_ids_are_not_remembered() -> None:
-    async def scenario(s: Session) -> None:
-        await s.create("t")
-        x = Transactor(s)
-        await x.init()
-        await x.find(GROUP)
-        assert await x.send("t", b"a") is NONE
-        assert await x.commit_offset(1) is NONE
-        offsets = s.node.node.broker.coordinators.groups.runtime.partition_of("g")  # type: ignore[union-attr]
-        held = [s.hosted("t"), s.hosted("__consumer_offsets", offsets)]
-        for number in range(50):
-            forged = Who(1_000_000 + number, 0)
-            for version in (11, 12):
-                code = await x.send("t", b"a", who=forged, version=version)
-                assert code is ErrorCode.INVALID_PRODUCER_ID_MAPPING
-            code = await x.commit_offset(1, who=forged)
-            assert code is ErrorCode.INVALID_PRODUCER_ID_MAPPING
-        assert [each.log.producers.verifications for each in held] == [0, 0]
 
     calm(scenario)
 

@@ -179,6 +179,28 @@ def test_old_bug_a_delayed_plain_offset_commit_opens_no_hanging_transaction(
     calm(scenario)
 
 
+def test_forged_producer_ids_are_not_remembered() -> None:
+    async def scenario(s: Session) -> None:
+        await s.create("t")
+        x = Transactor(s)
+        await x.init()
+        await x.find(GROUP)
+        assert await x.send("t", b"a") is NONE
+        assert await x.commit_offset(1) is NONE
+        offsets = s.node.node.broker.coordinators.groups.runtime.partition_of("g")  # type: ignore[union-attr]
+        held = [s.hosted("t"), s.hosted("__consumer_offsets", offsets)]
+        for number in range(50):
+            forged = Who(1_000_000 + number, 0)
+            for version in (11, 12):
+                code = await x.send("t", b"a", who=forged, version=version)
+                assert code is ErrorCode.INVALID_PRODUCER_ID_MAPPING
+            code = await x.commit_offset(1, who=forged)
+            assert code is ErrorCode.INVALID_PRODUCER_ID_MAPPING
+        assert [each.log.producers.verifications for each in held] == [0, 0]
+
+    calm(scenario)
+
+
 # -- markers of others ----------------------------------------------------------------------------
 
 
