@@ -47,6 +47,7 @@ INTERNAL = ("__consumer_offsets", "__transaction_state")
 USUAL = {"flush.messages": str(2**63 - 1), "barnabas.ack.mode": "synced"}
 TICKS = os.sysconf("SC_CLK_TCK")
 COORDINATOR_RETRIES = 200
+GATHERED_WITHIN = 20
 WARM_UP = 10
 """Transactions before the clock runs."""
 
@@ -156,6 +157,14 @@ class Members:
             for each, share in zip(self.ids, shares, strict=True)
         ]
 
+    def gather(self) -> None:
+        """The first rebalances: a new group does not wait until all are there."""
+        for _ in range(GATHERED_WITHIN):
+            with contextlib.suppress(ToolError):
+                self.rebalance()
+                return
+        raise ToolError(f"{self.group}: the members do not find together")
+
     def rebalance(self) -> None:
         """Everybody joins and gets its share. Raises `ToolError`."""
         self._joins.reverse()
@@ -195,7 +204,7 @@ def rebalances(
         with coordinators(target, mode):
             group = Members(target.node, f"rebalance-{next(_numbers)}", members, partitions)
             try:
-                group.rebalance()
+                group.gather()
                 cpu, began = cpu_seconds(target.node), time.monotonic()
                 for _ in range(rounds):
                     group.rebalance()

@@ -7,6 +7,9 @@ from tests.planted.bug import Bug
 GROUPS = "tests/unit/groups/test_classic_groups.py::"
 OFFSETS = "tests/unit/groups/test_offsets.py::"
 MODEL = "tests/property/coordinators/test_classic_model.py::TestClassicGroups::runTest"
+CRASHES = "tests/sim/test_crash_groups.py::test_a_share_of_the_images"
+SEEDS = "tests/sim/test_node_groups.py::test_fixed_seeds"
+CONSUMERS = "tests/property/coordinators/test_consumer_invariants.py::TestConsumerGroups::runTest"
 OFFSETS_MODEL = "tests/property/coordinators/test_offsets_model.py::TestOffsets::runTest"
 
 BUGS = (
@@ -60,5 +63,58 @@ BUGS = (
         "if m.joining is None and m.instance_id is None]",
         "if m.joining is None and m.instance_id == m.member_id]",
         (GROUPS + "test_who_does_not_join_again_in_time_is_out", MODEL),
+    ),
+    Bug(
+        "offsets answered before they are safe",
+        "A commit is acknowledged when it is appended: a power cut takes it back.",
+        "server/coordinators/runtime.py",
+        "if pending.end_offset <= hosted.replica.high_watermark and not slot.pending:",
+        "if not slot.pending:",
+        (
+            "tests/unit/server/coordinators/test_runtime.py"
+            "::test_the_reply_waits_for_the_high_watermark",
+            CRASHES + "[offset commits]",
+        ),
+    ),
+    Bug(
+        "the end of the log is not loaded",
+        "A coordinator's shard lacks the last batch of its partition after a start.",
+        "server/coordinators/loading.py",
+        "read(source, offset, READ_BYTES, source.written_offset,",
+        "read(source, offset, READ_BYTES, source.written_offset - 1,",
+        (CRASHES + "[offset commits]",),
+    ),
+    Bug(
+        "markers are not loaded",
+        "Offsets of a committed transaction stay pending after a start.",
+        "server/coordinators/loading.py",
+        "shard.replay_marker(header.producer_id, header.producer_epoch, commit=commit)",
+        "pass",
+        (SEEDS,),
+        r"^\d+ violations|never|TimeoutError|not in time",
+    ),
+    Bug(
+        "a joined member is not missed",
+        "A rebalance ends while members are on their way: they are put out over and over.",
+        "groups/classic/group.py",
+        "return not self.pending_ids and self.joined == len(self.members)",
+        "return self.joined == len(self.members)",
+        (GROUPS + "test_an_id_that_was_given_out_may_leave", MODEL),
+    ),
+    Bug(
+        "partitions handed over before they are free",
+        "A member is given what another one has not given up yet.",
+        "groups/consumer/reconcile.py",
+        "free = [p for p in wanted if p in own or is_free(topic, p)]",
+        "free = list(wanted)",
+        (CONSUMERS,),
+    ),
+    Bug(
+        "a revocation is over before it is confirmed",
+        "What a member was asked to give up is free before the member says that it has.",
+        "groups/consumer/reconcile.py",
+        "            if _owns_any(owned, member.revoking):",
+        "            if owned is None:",
+        (CONSUMERS,),
     ),
 )
