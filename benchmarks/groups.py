@@ -47,7 +47,6 @@ INTERNAL = ("__consumer_offsets", "__transaction_state")
 USUAL = {"flush.messages": str(2**63 - 1), "barnabas.ack.mode": "synced"}
 TICKS = os.sysconf("SC_CLK_TCK")
 COORDINATOR_RETRIES = 200
-GATHERED_WITHIN = 20
 WARM_UP = 10
 """Transactions before the clock runs."""
 
@@ -158,12 +157,17 @@ class Members:
         ]
 
     def gather(self) -> None:
-        """The first rebalances: a new group does not wait until all are there."""
-        for _ in range(GATHERED_WITHIN):
-            with contextlib.suppress(ToolError):
-                self.rebalance()
-                return
-        raise ToolError(f"{self.group}: the members do not find together")
+        """One member alone, then all: a group that is empty does not wait until all are there, one
+        that lives waits for everybody that has an id. Raises `ToolError`."""
+        wire, member = self.wires[0], self.ids[0]
+        wire.send(self._joins[0][0])
+        joined = wire.receive(JoinGroupResponse, JoinGroupRequest, JOIN)
+        alone = SyncGroupRequest(
+            self.group, joined.generation_id, member, None, "consumer", "range", self._shares[:1]
+        )
+        if wire.ask(alone, SyncGroupResponse, SYNC).error_code:
+            raise ToolError(f"{self.group}: the first member got no share")
+        self.rebalance()
 
     def rebalance(self) -> None:
         """Everybody joins and gets its share. Raises `ToolError`."""

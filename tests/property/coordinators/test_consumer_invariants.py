@@ -26,16 +26,17 @@ from barnabas.wire.errors import ErrorCode
 from tests.unit.groups.consumer_desk import ConsumerDesk
 from tests.unit.groups.test_offsets import commit, fetched
 
-NAMES = ("a", "b", "c", "d")
+NAMES = ("a", "b", "c")
 TOPICS = ("t", "u")
 SESSION_MS, REBALANCE_MS = 45_000, 30_000
 CONVERGES_WITHIN = 12
-#: What becomes of a heartbeat: it is answered; its answer is lost; the node dies before the log has it.
-ANSWERED, UNANSWERED, DIED = "answered", "unanswered", "died"
+#: What becomes of a heartbeat: it is answered; the client takes its time to give up what it has to;
+#: its answer is lost; the node dies before the log has it.
+ANSWERED, SLOWLY, UNANSWERED, DIED = "answered", "slowly", "unanswered", "died"
 NOT_MINE = (ErrorCode.FENCED_MEMBER_EPOCH, ErrorCode.UNKNOWN_MEMBER_ID)
 
 who = strategies.sampled_from(NAMES)
-fate = strategies.sampled_from((ANSWERED, ANSWERED, ANSWERED, UNANSWERED, DIED))
+fate = strategies.sampled_from((ANSWERED, ANSWERED, SLOWLY, UNANSWERED, DIED))
 subscription = strategies.sampled_from((("t",), ("t",), ("u",), ("t", "u")))
 
 
@@ -46,7 +47,9 @@ class Client:
         self.member_id = member_id
         self.topics = topics
         self.epoch = 0
+        self.told: set[tuple[str, int]] = set()
         self.owned: set[tuple[str, int]] = set()
+        """What it was told, and what it has not given up yet."""
         self.heard_ms = now_ms
         self.unanswered = False
         """After a lost answer a client tells everything again, and is told everything."""
@@ -89,14 +92,14 @@ class ConsumerGroups(RuleBasedStateMachine):
                 "subscribed_topic_names": list(client.topics),
                 **fields,
             }
-        client.unanswered = what != ANSWERED
+        client.unanswered = what in (UNANSWERED, DIED)
         before = len(desk.log)
         sent_ms = desk.ms
         answer = desk.beat(client.member_id, client.epoch, owned=client.parts(), **fields)
         if what == DIED:
             del desk.log[before:]
             desk.reload()
-        if what != ANSWERED:
+        if what in (UNANSWERED, DIED):
             return None
         error = ErrorCode(answer.error_code)
         if error in NOT_MINE:
@@ -106,7 +109,8 @@ class ConsumerGroups(RuleBasedStateMachine):
             client.epoch, client.heard_ms = answer.member_epoch, sent_ms
             if answer.assignment is not None:
                 told = desk.named(answer)
-                client.owned = {(topic, at) for topic, parts in told.items() for at in parts}
+                client.told = {(topic, at) for topic, parts in told.items() for at in parts}
+            client.owned = client.told | (client.owned if what == SLOWLY else set())
         return error
 
     @rule(name=who, topics=subscription, what=fate)
@@ -123,15 +127,17 @@ class ConsumerGroups(RuleBasedStateMachine):
             server_assignor=self.assignor,
         )
         assert not error
-        if what != ANSWERED:
+        if what in (UNANSWERED, DIED):
             del self.clients[name]  # it gives up, and nobody knows
 
     @precondition(lambda self: self.clients)
-    @rule(name=who, what=fate)
-    def beat(self, name: str, what: str) -> None:
-        """A client goes on."""
-        if name in self.clients:
-            self._beat(name, what)
+    @rule(beats=strategies.lists(strategies.tuples(who, fate), min_size=1, max_size=8))
+    def beat(self, beats: list[tuple[str, str]]) -> None:
+        """Clients go on."""
+        for name, what in beats:
+            if name in self.clients:
+                self._beat(name, what)
+                self.nothing_is_owned_twice()
 
     @precondition(lambda self: self.clients)
     @rule(name=who, topics=subscription)
@@ -245,7 +251,7 @@ class ConsumerGroups(RuleBasedStateMachine):
             assert fetched(self.desk, topic_id=bytes(16)) == (self.committed, 0), "G3"
 
 
-ConsumerGroups.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
+ConsumerGroups.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
 TestConsumerGroups = ConsumerGroups.TestCase
 
 
