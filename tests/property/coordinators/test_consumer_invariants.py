@@ -260,3 +260,17 @@ def test_many_lives() -> None:
     run_state_machine_as_test(
         ConsumerGroups, settings=settings(max_examples=3_000, stateful_step_count=60)
     )
+
+
+def test_what_is_not_given_up_is_not_handed_over() -> None:
+    """A life that the machine finds only now and then."""
+    life = ConsumerGroups()
+    life.begin(interval=0, assignor="uniform")
+    for name in ("a", "b"):
+        life.join(name=name, topics=("t",), what=ANSWERED)
+    slow = [("a", SLOWLY), ("a", SLOWLY), ("b", ANSWERED), ("b", ANSWERED)]
+    life.beat(beats=slow)
+    assert len(life.clients["a"].owned) == 3
+    life.beat(beats=[("a", ANSWERED), ("a", ANSWERED), ("b", ANSWERED)])
+    assert len(life.clients["a"].owned) == 2
+    assert len(life.clients["b"].owned) == 1
