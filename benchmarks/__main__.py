@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from benchmarks import loaders
+from benchmarks.groups import load_offsets
 from benchmarks.report import Line, write_report
 from benchmarks.rows import SMALL, Figure, Row, produce_events, rows
 from benchmarks.targets import PAGE_CACHE, Target, open_node
@@ -34,6 +35,12 @@ VALIDATED = Figure("validation=full: produce 100 B", "events/s", 0)
 STARTED = Figure("start to first answer", "s", 0.25, smaller_is_better=True)
 IDLE = Figure("resident memory, idle", "MB", 50, smaller_is_better=True)
 LOADED = Figure("resident memory after the load", "MB", 130, smaller_is_better=True)
+
+OFFSETS_LOADED = Figure(
+    "start with 1,000,000 committed offsets, until all are there", "s", 10, smaller_is_better=True
+)
+OFFSET_SIZE = Figure("resident memory for each committed offset", "B", 0, smaller_is_better=True)
+OFFSET_GROUPS = OFFSET_PARTITIONS = 1_000
 
 Samples = dict[str, list[tuple[float, ...]]]
 
@@ -120,6 +127,25 @@ def memory(figure: Figure, targets: Mapping[str, Target]) -> Line:
     return Line(figure, "", sizes.get(THEIRS), sizes.get(OURS), None)
 
 
+def offsets(kinds: list[str], folder: Path, scale: float) -> list[Line]:
+    """A node that has very many committed offsets, started anew."""
+    found: dict[str, tuple[float, float]] = {}
+    groups = max(10, int(OFFSET_GROUPS * min(scale, 1)))
+    for kind in kinds:
+        with running(kind, folder / "offsets", PROMPT) as target:
+            found[kind] = load_offsets(target, groups, OFFSET_PARTITIONS)
+    return [
+        Line(
+            figure,
+            PAGE_CACHE,
+            found[THEIRS][at] if THEIRS in found else None,
+            found[OURS][at],
+            None,
+        )
+        for at, figure in enumerate((OFFSETS_LOADED, OFFSET_SIZE))
+    ]
+
+
 def full_validation(folder: Path, scale: float, rounds: int) -> Line:
     """A node of ours that walks every record."""
     measure: Callable[[Target], tuple[float, ...]] = produce_events(
@@ -151,7 +177,8 @@ def measure_all(options: argparse.Namespace, folder: Path) -> list[Line]:
             lines += lines_of(row, measure_row(row, {**nodes, **beside}, options.rounds))
         lines.append(memory(LOADED, nodes))
     if not options.only:
-        say("validation=full, starts")
+        say("many offsets, validation=full, starts")
+        lines += offsets(kinds, folder, options.scale)
         lines.append(full_validation(folder, options.scale, options.rounds))
         lines.append(start_times(kinds, folder))
     return lines

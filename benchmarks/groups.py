@@ -31,15 +31,17 @@ from barnabas.wire.messages.offset_commit_request import (
     OffsetCommitRequestPartition,
     OffsetCommitRequestTopic,
 )
+from barnabas.wire.messages.offset_fetch_request import OffsetFetchRequest, OffsetFetchRequestTopic
+from barnabas.wire.messages.offset_fetch_response import OffsetFetchResponse
 from barnabas.wire.messages.sync_group_request import SyncGroupRequest, SyncGroupRequestAssignment
 from barnabas.wire.messages.sync_group_response import SyncGroupResponse
 from benchmarks import loaders
 from benchmarks.frames import CLIENT_ID
-from benchmarks.targets import MODES, Target
+from benchmarks.targets import MODES, PAGE_CACHE, Target
 from tests.interop.kafka import HOST, Node, ToolError
 
 Response = TypeVar("Response", bound=Message)
-JOIN, SYNC, HEARTBEAT, COMMIT, LEAVE, FIND = 7, 5, 3, 7, 3, 3
+JOIN, SYNC, HEARTBEAT, COMMIT, LEAVE, FIND, FETCH = 7, 5, 3, 7, 3, 3, 5
 """Versions. Those of heartbeats and commits have answers that end with their error code."""
 SESSION_MS, REBALANCE_MS = 1_200_000, 60_000
 INTERNAL = ("__consumer_offsets", "__transaction_state")
@@ -321,3 +323,44 @@ def _transact(target: Target, topic: str, count: int, events: int) -> float:
             producer.produce(topic, value)
         producer.commit_transaction(60)
     return count / (time.monotonic() - began)
+
+
+# -- very many offsets ---------------------------------------------------------------------------
+
+
+def load_offsets(target: Target, groups: int, partitions: int) -> tuple[float, float]:
+    """Commit `groups` × `partitions` offsets, stop and start the node: seconds from its start until
+    it has answered for every group, and bytes of resident memory for each offset."""
+    empty = target.node.resident_bytes()
+    topic = target.topic(partitions, PAGE_CACHE)
+    names = [f"many-{number}" for number in range(groups)]
+    with coordinators(target, PAGE_CACHE):
+        frames = [frame_of(_many_offsets(each, topic.name, partitions), COMMIT) for each in names]
+        loaders.wire_requests(target.node, frames, 4, 1, groups)
+    target.node.stop()
+    began = time.monotonic()
+    target.node.start()
+    wire = Wire(target.node)
+    for each in names:
+        _wait_for_offset(wire, each, topic.name, partitions - 1)
+    taken = time.monotonic() - began
+    wire.close()
+    return taken, (target.node.resident_bytes() - empty) / (groups * partitions)
+
+
+def _many_offsets(group: str, topic: str, partitions: int) -> OffsetCommitRequest:
+    parts = [OffsetCommitRequestPartition(number, number) for number in range(partitions)]
+    return OffsetCommitRequest(group, topics=[OffsetCommitRequestTopic(topic, partitions=parts)])
+
+
+def _wait_for_offset(wire: Wire, group: str, topic: str, partition: int) -> None:
+    """Until the node knows the offset, which is the partition's number. Raises `ToolError`."""
+    request = OffsetFetchRequest(group, [OffsetFetchRequestTopic(topic, [partition])])
+    for _ in range(COORDINATOR_RETRIES):
+        answer = wire.ask(request, OffsetFetchResponse, FETCH)
+        if answer.error_code == ErrorCode.NONE and (
+            answer.topics[0].partitions[0].committed_offset == partition
+        ):
+            return
+        time.sleep(0.1)
+    raise ToolError(f"{group} has no offset")

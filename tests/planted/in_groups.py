@@ -6,11 +6,11 @@ from tests.planted.bug import Bug
 
 GROUPS = "tests/unit/groups/test_classic_groups.py::"
 OFFSETS = "tests/unit/groups/test_offsets.py::"
-MODEL = "tests/property/coordinators/test_classic_model.py::TestClassicGroups::runTest"
+MODEL = "tests/property/coordinators/test_classic_model.py::test_random_lives"
 CRASHES = "tests/sim/test_crash_groups.py::test_a_share_of_the_images"
 SEEDS = "tests/sim/test_node_groups.py::test_fixed_seeds"
-CONSUMERS = "tests/property/coordinators/test_consumer_invariants.py::TestConsumerGroups::runTest"
-OFFSETS_MODEL = "tests/property/coordinators/test_offsets_model.py::TestOffsets::runTest"
+CONSUMERS = "tests/property/coordinators/test_consumer_invariants.py::test_random_lives"
+OFFSETS_MODEL = "tests/property/coordinators/test_offsets_model.py::test_random_lives"
 
 BUGS = (
     Bug(

@@ -488,8 +488,10 @@ def answer_of(said: Any) -> Answer:
     return ("sync", said.error_code, said.assignment)
 
 
-ClassicGroups.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
-TestClassicGroups = ClassicGroups.TestCase
+def test_random_lives() -> None:
+    run_state_machine_as_test(
+        ClassicGroups, settings=settings(max_examples=60, stateful_step_count=40)
+    )
 
 
 @pytest.mark.soak

@@ -251,8 +251,10 @@ class ConsumerGroups(RuleBasedStateMachine):
             assert fetched(self.desk, topic_id=bytes(16)) == (self.committed, 0), "G3"
 
 
-ConsumerGroups.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
-TestConsumerGroups = ConsumerGroups.TestCase
+def test_random_lives() -> None:
+    run_state_machine_as_test(
+        ConsumerGroups, settings=settings(max_examples=100, stateful_step_count=40)
+    )
 
 
 @pytest.mark.soak

@@ -362,8 +362,8 @@ def _expired(commit: Commit, now: int) -> bool:
     return now - commit.at_ms >= RETENTION_MS
 
 
-Offsets.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
-TestOffsets = Offsets.TestCase
+def test_random_lives() -> None:
+    run_state_machine_as_test(Offsets, settings=settings(max_examples=60, stateful_step_count=30))
 
 
 @pytest.mark.soak
