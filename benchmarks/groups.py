@@ -336,7 +336,7 @@ def load_offsets(target: Target, groups: int, partitions: int) -> tuple[float, f
     names = [f"many-{number}" for number in range(groups)]
     with coordinators(target, PAGE_CACHE):
         frames = [frame_of(_many_offsets(each, topic.name, partitions), COMMIT) for each in names]
-        loaders.wire_requests(target.node, frames, 4, 1, groups)
+        loaders.wire_requests(target.node, frames, 1, 4, groups)
     target.node.stop()
     began = time.monotonic()
     target.node.start()

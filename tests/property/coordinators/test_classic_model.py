@@ -51,8 +51,7 @@ PROTOCOLS: tuple[tuple[tuple[str, bytes], ...], ...] = (
     (("sticky", b"s"),),
 )
 REFUSED = ErrorCode.COORDINATOR_NOT_AVAILABLE
-PARTITIONS = 4
-CONVERGES_WITHIN = 30
+PARTITIONS, CONVERGES_WITHIN = 4, 30
 
 groups = strategies.sampled_from(GROUPS)
 instances = strategies.sampled_from((None, None, "a", "b"))
@@ -109,8 +108,7 @@ class ClassicGroups(RuleBasedStateMachine):
         return known[who % len(known)] if known else "nobody"
 
     def _generation(self, group: str, delta: int) -> int:
-        found = self.model.groups.get(group)
-        return (found.generation if found else 0) + delta
+        return self.model.groups.get(group, Group()).generation + delta
 
     def _not_refused(self) -> None:
         assert (self.desk.refuse is None) == (self.model.refusing is None)
