@@ -14,7 +14,7 @@ class Committed:
     """One committed offset; times in wall ms.
 
     `leader_epoch` and `expire_ms` are -1 when not given. `record_offset` is where the record stands
-    in the log. There may be millions: about 250 bytes each, with their place in the table.
+    in the log. There may be millions: about 200 bytes each, with their place in the table.
     """
 
     __slots__ = (
@@ -49,7 +49,10 @@ class OffsetTable:
         self._groups: dict[str, ByTopic] = {}
         self._count = 0
         self._ids: dict[bytes, bytes] = {}
-        """Topic ids that were committed: one object for each, not one for each offset."""
+        self._numbers: dict[int, int] = {}
+        self._last_ms = 0
+        """What very many offsets share: topic ids, numbers of partitions, the time of their commit.
+        One object for each, not one for each offset."""
         self._pending: dict[int, dict[Place, Committed]] = {}
         self._open: dict[str, dict[tuple[str, int], dict[int, None]]] = {}
         """Group -> (topic, partition) -> producer ids with a pending offset for it."""
@@ -110,6 +113,10 @@ class OffsetTable:
             partitions = topics[topic] = {}
         self._count += partition not in partitions
         committed.topic_id = self._ids.setdefault(committed.topic_id, committed.topic_id)
+        if committed.commit_ms != self._last_ms:
+            self._last_ms = committed.commit_ms
+        committed.commit_ms = self._last_ms
+        partition = self._numbers.setdefault(partition, partition)
         partitions[partition] = committed
 
     def put_pending(self, producer_id: int, place: Place, committed: Committed) -> None:
