@@ -1,6 +1,6 @@
 """Barnabas: the event streaming platform of Apache Kafka, in Python.
 
-`Producer` is imported when it is first asked for, so that `import barnabas` costs next to nothing.
+`Producer` and `Consumer` are imported when they are first asked for, so that `import barnabas` costs next to nothing.
 """
 
 from importlib import import_module
@@ -8,7 +8,11 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _PLACES = {
+    "CommitRefused": "barnabas.client.consumer.leases",
+    "Consumer": "barnabas.client.consumer.face",
+    "OffsetAndMetadata": "barnabas.client.consumer.leases",
     "Producer": "barnabas.client.producer",
+    "RebalanceListener": "barnabas.client.consumer.running",
     "RecordMetadata": "barnabas.client.deliveries",
 }
 

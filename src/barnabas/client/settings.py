@@ -117,7 +117,7 @@ def producer_settings(
     As in Kafka, a producer that says nothing of idempotence is idempotent unless its `acks`,
     `retries` or requests in flight forbid it.
     """
-    given = _named(config, options, (*CLIENT, *PRODUCER, _BOOTSTRAP))
+    given = named(config, options, (*CLIENT, *PRODUCER, _BOOTSTRAP))
     addresses = parse_addresses(given.pop(_BOOTSTRAP, None) or "localhost:9092")
     client: dict[str, Any] = {}
     producer: dict[str, Any] = {}
@@ -152,10 +152,10 @@ def _reconcile_times(client: dict[str, Any], producer: dict[str, Any]) -> None:
     producer.setdefault("delivery_timeout_ms", max(_DEFAULTS.delivery_timeout_ms, least))
 
 
-def _named(
+def named(
     config: Mapping[str, object] | None, options: Mapping[str, object], known: Iterable[str]
 ) -> dict[str, object]:
-    """All settings under Kafka's names."""
+    """All settings under Kafka's names. Raises `ValueError` for one that is not `known`."""
     names = {name.replace(".", "_"): name for name in known}
     dotted = set(names.values())
     found: dict[str, object] = {}

@@ -128,6 +128,10 @@ class Hand:
             events += part.events()
         return events
 
+    def has_next(self) -> bool:
+        """Whether something is ready. Raises `ClientError` for damaged data."""
+        return self._next() is not None
+
     def one_by_one(self) -> Iterator[Event]:
         """The events of the next batch. Asking for the next says that one is processed.
 

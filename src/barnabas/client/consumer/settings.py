@@ -5,23 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
-from difflib import get_close_matches
 from typing import Any, Final
 
-from barnabas.client.cluster import Address
+from barnabas.client.addresses import parse_addresses
 from barnabas.client.config import ClientConfig
 from barnabas.client.consumer.config import ConsumerConfig
 from barnabas.client.consumer.running import Setup
+from barnabas.client.settings import CLIENT, named
 
-DEFAULT_PORT: Final = 9092
-_LISTS: Final = frozenset({"partition_assignment_strategy"})
-_SHARED: Final = {"request_timeout_ms", "retry_backoff_ms", "metadata_max_age_ms"}
-_CLIENT: Final = {
-    "client_id": str,
-    "socket_connection_setup_timeout_ms": int,
-    "retry_backoff_max_ms": int,
-}
-_RENAMED: Final = {"default_api_timeout_ms": "api_timeout_ms"}
+_LISTS: Final = frozenset({"partition.assignment.strategy"})
 _BOOLEANS: Final = {"true": True, "false": False}
 
 
@@ -39,23 +31,20 @@ def topics_and_config(
 
 def consumer_settings(config: Mapping[str, object] | None, options: Mapping[str, object]) -> Setup:
     """What a consumer was given. Raises `ValueError`, for a name that there is not with the nearest."""
-    kinds = {field.name: field.type for field in fields(ConsumerConfig)}
-    known = {*kinds, *_CLIENT, *_RENAMED, "bootstrap_servers", "security_protocol"}
-    given = _named(config, options, known)
-    addresses = _addresses(given.pop("bootstrap_servers", "localhost:9092"))
-    if str(given.pop("security_protocol", "PLAINTEXT")).upper() != "PLAINTEXT":
-        raise ValueError("security.protocol: only PLAINTEXT is served")
+    kinds = {_dotted(field.name): field for field in fields(ConsumerConfig)}
+    given = named(config, options, (*kinds, *CLIENT, "bootstrap.servers"))
+    addresses = parse_addresses(given.pop("bootstrap.servers", None) or "localhost:9092")
     client: dict[str, Any] = {}
     consumer: dict[str, Any] = {}
     for name, value in given.items():
         if name in kinds:
-            consumer[name] = _parsed(name, str(kinds[name]), value)
-        if name in _SHARED:
-            client[name] = consumer[name]
-        if name in _CLIENT:
-            client[name] = _parsed(name, _CLIENT[name].__name__, value)
-        if name in _RENAMED:
-            client[_RENAMED[name]] = _parsed(name, "int", value)
+            field = kinds[name]
+            consumer[field.name] = _parsed(name, str(field.type), value)
+        if name in CLIENT:
+            setting = CLIENT[name]
+            parsed = setting.parse(name, value)
+            if setting.owner == "client":
+                client[setting.field] = parsed
     return Setup(addresses, ClientConfig(**client), ConsumerConfig(**consumer))
 
 
@@ -68,12 +57,12 @@ def _parsed(name: str, kind: str, value: object) -> object:
     if kind == "bool":
         text = str(value).lower()
         if text not in _BOOLEANS:
-            raise ValueError(f"{_dotted(name)}: {value!r} is neither true nor false")
+            raise ValueError(f"{name}: {value!r} is neither true nor false")
         return _BOOLEANS[text]
     if value is None and kind.endswith("None"):
         return None
     if not isinstance(value, str):
-        raise ValueError(f"{_dotted(name)}: {value!r} is no text")
+        raise ValueError(f"{name}: {value!r} is no text")
     return value
 
 
@@ -91,52 +80,9 @@ def _number(name: str, value: object) -> int:
         if not 0 <= number < 1 << 31:
             raise ValueError
     except ValueError:
-        raise ValueError(f"{_dotted(name)}: {value!r} is no number from 0 on") from None
+        raise ValueError(f"{name}: {value!r} is no number from 0 on") from None
     return number
 
 
 def _dotted(name: str) -> str:
     return name.replace("_", ".")
-
-
-def _named(
-    config: Mapping[str, object] | None, options: Mapping[str, object], known: Iterable[str]
-) -> dict[str, object]:
-    """All settings, in Python's spelling."""
-    dotted = {_dotted(name): name for name in known}
-    found: dict[str, object] = {}
-    for name, value in (config or {}).items():
-        if name not in dotted:
-            raise ValueError(_unknown(name, dotted))
-        found[dotted[name]] = value
-    names = set(dotted.values())
-    for name, value in options.items():
-        if name not in names:
-            raise ValueError(_unknown(name, names))
-        if name in found:
-            raise ValueError(f"{_dotted(name)} is given twice")
-        found[name] = value
-    return found
-
-
-def _unknown(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, list(known), n=1)
-    return f"unknown setting {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-
-
-def _addresses(value: object) -> tuple[Address, ...]:
-    parts = value.split(",") if isinstance(value, str) else _items(value)
-    found = [_address(str(part).strip()) for part in parts if str(part).strip()]
-    if not found:
-        raise ValueError("bootstrap.servers is empty")
-    return tuple(found)
-
-
-def _address(text: str) -> Address:
-    host, colon, port = text.rpartition(":")
-    if not colon or text.endswith("]"):
-        host, port = text, str(DEFAULT_PORT)
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
-        raise ValueError(f"{text!r} is no address: use HOST:PORT")
-    return host, int(port)
