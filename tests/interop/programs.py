@@ -43,7 +43,8 @@ class Program(NamedTuple):
             module = self.name.replace("-", "_")
             return [str(PYTHON / "bin" / "python"), "-m", f"tests.interop.clients.{module}_client"]
         if self.language == "ours":
-            return [sys.executable, "-m", f"tests.interop.clients.{self.name}_client"]
+            module = self.name.replace("-", "_")
+            return [sys.executable, "-m", f"tests.interop.clients.{module}_client"]
         if self.language == "java":
             if shutil.which("java") is None or not (JAVA_CLASSES / ".made").exists():
                 absent("Java and the compiled helpers")
@@ -97,4 +98,5 @@ PROGRAMS = (
 CONFLUENT = Program("confluent", "ours")
 JAVA = Program("java", "java")
 """Those whose tours are tests of their own (test_librdkafka.py, test_java_client.py)."""
-NAMED = {program.name: program for program in (*PROGRAMS, CONFLUENT, JAVA)}
+OURS = (Program("barnabas", "ours"), Program("barnabas-sync", "ours"))
+NAMED = {program.name: program for program in (*PROGRAMS, *OURS, CONFLUENT, JAVA)}

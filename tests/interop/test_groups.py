@@ -38,14 +38,22 @@ CASES = (
     Case("franz-go", "cooperative-sticky"),
     Case("sarama", "range"),
     Case("java", "cooperative-sticky"),
+    Case("barnabas", "range"),
+    Case("barnabas", "sticky"),
+    Case("barnabas", "cooperative-sticky"),
+    Case("barnabas-sync", "roundrobin"),
     Case("java", "uniform", protocol="consumer"),
     Case("confluent", "range", protocol="consumer"),
 )
 LONGER = tuple(Case(name, "range") for name in ("confluent", "kafka-python", "franz-go", "java"))
 """What the mixed group shows, too."""
-STATIC = (Case("java", "range", static=True), Case("franz-go", "cooperative-sticky", static=True))
+STATIC = (
+    Case("java", "range", static=True),
+    Case("franz-go", "cooperative-sticky", static=True),
+    Case("barnabas", "cooperative-sticky", static=True),
+)
 LONG_MS = 30_000
-RANGE = ("java", "franz-go", "confluent", "sarama", "kafka-python", "aiokafka")
+RANGE = ("barnabas", "java", "franz-go", "confluent", "sarama", "kafka-python", "aiokafka")
 """Clients whose range assignors know each other's words."""
 
 
@@ -137,5 +145,39 @@ def test_a_group_moves_to_the_new_protocol_online_and_back(grouping: Node) -> No
         for member in new:
             member.leave()
         group.shared_by(again)
+        group.finish()
+        group.check()
+
+
+@pytest.mark.parametrize("assignor", ["sticky", "cooperative-sticky"])
+def test_our_members_beside_javas(grouping: Node, assignor: str) -> None:
+    """Either leads in turn, and reads what the other's assignor wrote."""
+    with Group(grouping, f"beside-{assignor}") as group:
+        members = [group.join(NAMED["barnabas"], assignor)]
+        group.shared_by(*members)
+        for name in ("java", "barnabas-sync", "java"):
+            members.append(group.join(NAMED[name], assignor))
+            group.shared_by(*members)
+        members.pop(0).leave()  # the leader
+        group.shared_by(*members)
+        members.pop(0).kill()
+        group.shared_by(*members)
+        group.finish()
+        group.check()
+
+
+def test_our_members_under_kip_848_beside_javas(grouping: Node) -> None:
+    with Group(grouping, "beside-kip-848") as group:
+        members = [
+            group.join(NAMED[name], "uniform", protocol="consumer")
+            for name in ("barnabas", "java", "barnabas-sync")
+        ]
+        group.shared_by(*members)
+        members.pop(0).leave()
+        group.shared_by(*members)
+        members.pop(0).kill()
+        group.shared_by(*members)
+        members.append(group.join(NAMED["barnabas"], "uniform", protocol="consumer"))
+        group.shared_by(*members)
         group.finish()
         group.check()
