@@ -48,7 +48,12 @@ public final class GroupMember {
         if (settings.get("protocol").asText().equals("consumer")) {
             properties.put("group.remote.assignor", assignor);
         } else {
-            String name = assignor.equals("range") ? "RangeAssignor" : "CooperativeStickyAssignor";
+            String name =
+                    switch (assignor) {
+                        case "range" -> "RangeAssignor";
+                        case "sticky" -> "StickyAssignor";
+                        default -> "CooperativeStickyAssignor";
+                    };
             properties.put("partition.assignment.strategy", "org.apache.kafka.clients.consumer." + name);
             properties.put("session.timeout.ms", settings.get("session_ms").asInt());
             properties.put("heartbeat.interval.ms", settings.get("heartbeat_ms").asInt());
