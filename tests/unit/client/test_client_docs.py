@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from barnabas.client.consumer.config import ConsumerConfig
 from barnabas.client.settings import CLIENT, PRODUCER
 from barnabas.testing import Broker
 
@@ -33,6 +35,7 @@ def test_the_page_names_every_setting() -> None:
     levels = re.sub(
         r"\{(\w+),(\w+),(\w+)\}\.level", r"\1.level compression.\2.level compression.\3.level", TEXT
     )
-    missing = [name for name in (*CLIENT, *PRODUCER) if name not in levels]
+    consumer = [field.name.replace("_", ".") for field in fields(ConsumerConfig)]
+    missing = [name for name in (*CLIENT, *PRODUCER, *consumer) if name not in levels]
     assert missing == []
-    assert len(EXAMPLES) == 6
+    assert len(EXAMPLES) == 8
