@@ -16,6 +16,7 @@ from barnabas.client.errors import ClientError
 from barnabas.sync import Consumer as BlockingConsumer
 from barnabas.sync import Producer
 from barnabas.testing import Broker
+from barnabas.wire.errors import KafkaError
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["classic", "consumer"])
 TopicPartition = tuple[str, int]
@@ -321,6 +322,20 @@ def test_the_blocking_face(node: Broker, topic: str, protocol: str) -> None:
     assert heard[-1] == "revoked 4"
     with pytest.raises(ClientError, match="closed"):
         consumer.get_many()
+
+
+def test_what_ends_the_membership_is_raised_by_every_call(node: Broker, topic: str) -> None:
+    options = settings(node, group_id=topic)
+
+    async def main() -> None:
+        async with Consumer(topic, partition_assignment_strategy="range", **options) as one:
+            await until(lambda: len(one.assignment()) == 4)
+            async with Consumer(topic, partition_assignment_strategy="sticky", **options) as other:
+                for _ in range(2):
+                    with pytest.raises(KafkaError, match="INCONSISTENT_GROUP_PROTOCOL"):
+                        await other.get_many(timeout_ms=10_000)
+
+    asyncio.run(main())
 
 
 def test_settings_that_there_are_not(node: Broker) -> None:

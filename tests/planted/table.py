@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.planted import (
     in_cleaning,
+    in_consumer,
     in_consumer_groups,
     in_groups,
     in_log,
@@ -23,6 +24,7 @@ BUGS: tuple[Bug, ...] = (
     *in_server.BUGS,
     *in_consumer_groups.BUGS,
     *in_storage.BUGS,
+    *in_consumer.BUGS,
     *in_groups.BUGS,
     *in_transactions.BUGS,
 )

@@ -148,8 +148,7 @@ class Consumer:
         deadline = clock.monotonic_ms() + timeout_ms
         while True:
             latch = self._latch = Latch()
-            if running.engine.errors:
-                raise running.engine.errors.popleft()
+            running.engine.raise_errors()
             with self._lock:
                 found = take(running)
                 if not found:

@@ -62,6 +62,7 @@ class Engine:
         self.leases = Leases()
         self.ready: deque[Delivery] = deque()
         self.errors: deque[Exception] = deque()
+        self.fatal: Exception | None = None
         self.taken_bytes = 0
         """What the application took of `ready`, ever; only its thread writes it."""
         self._given_bytes = 0
@@ -232,6 +233,18 @@ class Engine:
         """The application hears of it with its next call."""
         self.errors.append(error)
         self._news()
+
+    def ended(self, error: Exception) -> None:
+        """Every call of the application raises it from now on."""
+        self.fatal = error
+        self.failed(error)
+
+    def raise_errors(self) -> None:
+        """For the application's thread: raise what it was not told yet, or what ended it all."""
+        if self.errors:
+            raise self.errors.popleft()
+        if self.fatal is not None:
+            raise self.fatal
 
     async def _tell(self, what: str, partitions: Partitions, timeout_ms: int | None = None) -> None:
         limit = self.config.revoke_timeout_ms if timeout_ms is None else timeout_ms

@@ -198,8 +198,7 @@ class Consumer:
                 yield batch
 
     def _raise(self, running: Running) -> None:
-        if running.engine.errors:
-            raise running.engine.errors.popleft()
+        running.engine.raise_errors()
 
     async def _wait(self, running: Running, timeout_ms: int | None) -> None:
         """Until something is ready, or time is up."""

@@ -60,7 +60,10 @@ class Owner(Protocol):
         """These are gone."""
 
     def failed(self, error: Exception) -> None:
-        """Membership has ended."""
+        """Something went wrong that the application should hear of."""
+
+    def ended(self, error: Exception) -> None:
+        """Membership has ended, for good."""
 
 
 class Member:
@@ -152,7 +155,7 @@ class Member:
                 self._owner.losing(partitions)
                 self._changes.put_nowait(effect)
             case Fail(error):
-                self._owner.failed(error)
+                self._owner.ended(error)
 
     async def _work(self) -> None:
         """Tell the owner of changes, one after the other."""
