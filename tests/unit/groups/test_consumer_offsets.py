@@ -238,9 +238,10 @@ def test_describe_tells_the_protocol_of_each_member() -> None:
 def test_describe_knows_no_groups_of_other_types() -> None:
     desk = ConsumerDesk()
     desk.new_member(group="old")
-    for group_id in ("old", "none"):
+    for group_id, what in (("old", "is not a consumer group."), ("none", "not found.")):
         found = desk.shard.describe_consumer_group(group_id)
         assert found.error_code == ErrorCode.GROUP_ID_NOT_FOUND
+        assert found.error_message == f"Group {group_id} {what}"
     desk.start("a")
     assert desk.shard.describe("g", 6).error_code == ErrorCode.GROUP_ID_NOT_FOUND
     assert desk.shard.describe("g", 5).group_state == "Dead"

@@ -27,9 +27,13 @@ def describe_consumer_group(state: GroupsState, group_id: str) -> DescribedGroup
     """The group as administrators see it."""
     group = state.consumer(group_id)
     if group is None:
-        return refuse_describe(
-            group_id, ErrorCode.GROUP_ID_NOT_FOUND, f"There is no consumer group {group_id}."
+        known = group_id in state.groups
+        text = (
+            f"Group {group_id} is not a consumer group."
+            if known
+            else f"Group {group_id} not found."
         )
+        return refuse_describe(group_id, ErrorCode.GROUP_ID_NOT_FOUND, text)
     return DescribedGroup(
         group_id=group_id,
         group_state=group.state.value,
