@@ -40,6 +40,8 @@ def _unanswered(api: str, case: str) -> Callable[[Difference], bool]:
     )
 
 
+_DESCRIBING = "Describe(Configs|Groups|Producers|Transactions)|ConsumerGroupDescribe"
+
 LISTED: tuple[Listed, ...] = (
     Listed(
         "APIs that are not built yet",
@@ -54,9 +56,9 @@ LISTED: tuple[Listed, ...] = (
         "DescribeConfigs v4 of the broker, resources.resource_type 8",
     ),
     Listed(
-        "what one DescribeConfigs, DescribeGroups, DescribeProducers or OffsetFetch (of everything) "
-        "names more than once",
-        _in("Describe(Configs|Groups|Producers)|OffsetFetch", r".*\[#\]", "twice"),
+        "what one DescribeConfigs, DescribeGroups, ConsumerGroupDescribe, DescribeTransactions, "
+        "DescribeProducers or OffsetFetch (of everything) names more than once",
+        _in(f"{_DESCRIBING}|OffsetFetch", r".*\[#\]", "twice"),
         "a request of 500 KB must not ask for gigabytes",
         "DescribeGroups v0 of a member, groups twice",
     ),
