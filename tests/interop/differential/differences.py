@@ -58,7 +58,7 @@ LISTED: tuple[Listed, ...] = (
     Listed(
         "what one DescribeConfigs, DescribeGroups, ConsumerGroupDescribe, DescribeTransactions, "
         "DescribeProducers or OffsetFetch (of everything) names more than once",
-        _in(f"{_DESCRIBING}|OffsetFetch", r".*\[#\]", "twice"),
+        _in(f"{_DESCRIBING}|OffsetFetch", r".*\[#\]", r"twice|partition_indexes\[\] 1"),
         "a request of 500 KB must not ask for gigabytes",
         "DescribeGroups v0 of a member, groups twice",
     ),
