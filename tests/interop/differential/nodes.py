@@ -14,6 +14,7 @@ from tests.interop.swap import STATIC, SwapKafka
 SETTINGS = {
     "log.initial.task.delay.ms": "3600000",
     "group.initial.rebalance.delay.ms": "0",
+    "group.consumer.assignment.interval.ms": "0",
     "offsets.topic.num.partitions": "2",
     "transaction.state.log.num.partitions": "2",
 }
