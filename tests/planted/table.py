@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.planted import (
     in_cleaning,
+    in_client,
     in_consumer,
     in_consumer_groups,
     in_groups,
@@ -27,4 +28,5 @@ BUGS: tuple[Bug, ...] = (
     *in_consumer.BUGS,
     *in_groups.BUGS,
     *in_transactions.BUGS,
+    *in_client.BUGS,
 )

@@ -38,7 +38,7 @@ class Accumulator:
     ) -> None:
         self._config = config
         self._batch_size = config.batch_size
-        self._memory = config.buffer_memory
+        self.memory = config.buffer_memory
         self._below = below
         self._begun = begun
         self._waiting = waiting
@@ -87,7 +87,43 @@ class Accumulator:
     @property
     def full(self) -> bool:
         """Whether records must wait for memory."""
-        return self.buffered_bytes >= self._memory
+        return self.buffered_bytes >= self.memory
+
+    def add(
+        self,
+        topic: str,
+        partition: int | None,
+        key: bytes | None,
+        value: bytes | None,
+        timestamp: int,
+        headers: Headers,
+        own_time: bool = False,
+    ) -> Batch | None:
+        """Add a record to an open batch and return it; None when that takes a new one (`append`)."""
+        size = record_size(key, value, headers)
+        if own_time:
+            size += OWN_TIME
+        free = None
+        if partition is None:
+            partitioner = self._partitioners[topic]
+            if self._is_free(partitioner, key):
+                free, partition = partitioner, partitioner.sticky
+            else:
+                partition = partitioner.partition(key)
+        batch = self._open.get((topic, partition))
+        if batch is None or (batch.size + size > self._batch_size and batch.count):
+            return None
+        batch.add(key, value, timestamp, headers)
+        batch.size += size
+        self.buffered_bytes += size
+        if free is not None:
+            free.took(size)
+        return batch
+
+    def _is_free(self, partitioner: Partitioner, key: bytes | None) -> bool:
+        if key is None:
+            return partitioner.null_is_free or self._config.partitioner_ignore_keys
+        return partitioner.is_free(key) or self._config.partitioner_ignore_keys
 
     def append(
         self,
@@ -98,7 +134,6 @@ class Accumulator:
         timestamp: int,
         headers: Headers,
         now: int,
-        *,
         own_time: bool = False,
     ) -> Batch:
         """Add a record and return its batch, where it is the last one.
@@ -106,49 +141,41 @@ class Accumulator:
         Raises `RecordTooLarge`, `ValueError` for a partition that there is not. The topic must be
         known.
         """
-        size = record_size(key, value, headers)
-        if own_time:
-            size += OWN_TIME
-        free = False
-        if partition is None:
-            partitioner = self._partitioners[topic]
-            free = self._config.partitioner_ignore_keys or partitioner.is_free(key)
-            partition = partitioner.sticky if free else partitioner.partition(key)
-        else:
-            self._check(topic, partition)
-        batch = self._open.get((topic, partition))
-        if batch is None or batch.size + size > self._batch_size:
-            batch = self._next(topic, partition, free, size, now)
-        batch.add(key, value, timestamp, headers)
-        batch.size += size
-        self.buffered_bytes += size
-        if free:
-            partitioner.took(size)
-        return batch
+        while True:
+            batch = self.add(topic, partition, key, value, timestamp, headers, own_time)
+            if batch is not None:
+                return batch
+            self._make_room(topic, partition, key, record_size(key, value, headers), now)
 
-    def _check(self, topic: str, partition: int) -> None:
-        count = self._partitioners[topic].count
-        if not 0 <= partition < count:
-            raise ValueError(f"{topic} has partitions 0 to {count - 1}, not {partition}")
-
-    def _next(self, topic: str, partition: int, free: bool, size: int, now: int) -> Batch:
-        """The batch for a record that no open batch has room for."""
+    def _make_room(
+        self, topic: str, partition: int | None, key: bytes | None, size: int, now: int
+    ) -> None:
+        """A step towards an open batch with room for a record: close a full one, or begin one."""
         if size > self._config.max_request_size:
             raise RecordTooLarge(
                 f"a record of {size} bytes exceeds max.request.size "
                 f"({self._config.max_request_size})"
             )
+        if partition is None:
+            partitioner = self._partitioners[topic]
+            if not self._is_free(partitioner, key):
+                partition = partitioner.partition(key)
+            elif (topic, partitioner.sticky) in self._open:
+                partition = partitioner.sticky
+            else:
+                partition = partitioner.batch_begins()
+        else:
+            self._check(topic, partition)
         full = self._open.get((topic, partition))
         if full is not None and full.count:
             self.close(full)
-        if free:
-            partition = self._partitioners[topic].batch_begins()
-        batch = self._open.get((topic, partition))
-        if batch is not None:
-            if batch.size + size <= self._batch_size:
-                return batch
-            self.close(batch)
-        return self._begin((topic, partition), now)
+        else:
+            self._begin((topic, partition), now)
+
+    def _check(self, topic: str, partition: int) -> None:
+        count = self._partitioners[topic].count
+        if not 0 <= partition < count:
+            raise ValueError(f"{topic} has partitions 0 to {count - 1}, not {partition}")
 
     def _begin(self, name: Name, now: int) -> Batch:
         batch = Batch(name[0], name[1], now, now + self._config.delivery_timeout_ms)
@@ -172,19 +199,19 @@ class Accumulator:
             else:
                 self._fill((topic, partitioner.partition(None)), rows, 0, now, pieces)
             return pieces
-        free = [index for index, key in enumerate(keys) if partitioner.is_free(key)]
-        if len(free) == len(keys):
-            self._spread(topic, rows, now, pieces)
-            return pieces
         places: dict[int, list[int]] = defaultdict(list)
-        if free:
+        if partitioner.any_free(keys):
+            free: list[int] = []
             for index, key in enumerate(keys):
-                if not partitioner.is_free(key):
+                if partitioner.is_free(key):
+                    free.append(index)
+                else:
                     places[partitioner.partition(key)].append(index)
-            self._spread(topic, rows.pick(free), now, pieces)
+            if free:
+                self._spread(topic, rows.pick(free), now, pieces)
         else:
-            found = partitioner.partitions([key or b"" for key in keys])
-            for index, place in enumerate(found):
+            sure = [key or b"" for key in keys] if rows.nulls else keys
+            for index, place in enumerate(partitioner.partitions(sure)):  # type: ignore[arg-type]
                 places[place].append(index)
         for place, indices in places.items():
             self._fill((topic, place), rows.pick(indices), 0, now, pieces)
@@ -220,10 +247,10 @@ class Accumulator:
         if not took:
             if batch.count:
                 return 0, 0
-            took, nbytes = 1, rows.part(at, at + 1).largest
+            took, nbytes = 1, rows.size or rows.sums[at + 1] - rows.sums[at]
         part = rows.part(at, at + took)
         pieces.append((batch, batch.count, took))
-        batch.extend(part.values, part.keys, part.timestamps, part.headers)
+        batch.extend(part.values, part.keys, part.timestamps, part.headers, part.nulls)
         batch.size += nbytes
         self.buffered_bytes += nbytes
         return took, nbytes

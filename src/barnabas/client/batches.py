@@ -60,6 +60,7 @@ class Batch:
         "listeners",
         "log_append_time",
         "maybe_written",
+        "nulls",
         "partition",
         "retry_ms",
         "runs",
@@ -78,6 +79,8 @@ class Batch:
         self.keys: list[bytes | None] | None = None
         self.headers: list[Headers] | None = None
         self.runs: list[tuple[int, int]] = []
+        self.nulls = False
+        """Whether a value, or a key among others, is null."""
         self.timestamp: int | None = None
         """Of the last record, ms."""
         self.size = HEADER_SIZE
@@ -111,9 +114,15 @@ class Batch:
             self.timestamp = timestamp
         if self.keys is not None:
             self.keys.append(key)
+            if key is None:
+                self.nulls = True
         elif key is not None:
             self.keys = [None] * count
             self.keys.append(key)
+            if count:
+                self.nulls = True
+        if value is None:
+            self.nulls = True
         if self.headers is not None:
             self.headers.append(headers)
         elif headers:
@@ -128,6 +137,7 @@ class Batch:
         keys: Sequence[bytes | None] | None,
         timestamps: Sequence[int] | int,
         headers: Sequence[Headers] | None,
+        nulls: bool,
     ) -> None:
         """Take records that have their fields in columns."""
         before = self.count
@@ -143,6 +153,8 @@ class Batch:
                     last = timestamp
             self.timestamp = last
         if keys is not None or self.keys is not None:
+            if keys is None or (self.keys is None and before):
+                self.nulls = True
             if self.keys is None:
                 self.keys = [None] * before
             self.keys += [None] * len(values) if keys is None else keys
@@ -151,6 +163,7 @@ class Batch:
                 self.headers = [()] * before
             self.headers += [()] * len(values) if headers is None else headers
         self.values += values
+        self.nulls |= nulls
         self.count = before + len(values)
 
     def timestamp_of(self, index: int) -> int:
@@ -178,7 +191,7 @@ class Batch:
         if self.data is not None:
             self.data = restamp_batch(self.data, *identity, sequence)
             return
-        payload = encode_columns(self.values, self.keys, self.headers, self.runs)
+        payload = encode_columns(self.values, self.keys, self.headers, self.runs, nulls=self.nulls)
         self.values, self.keys, self.headers = [], None, None
         self.data = assemble_batch(
             payload,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -115,9 +115,10 @@ class _Watch(NamedTuple):
     callback: Callable[[Delivery], object]
 
 
-class Flush(NamedTuple):
-    """Somebody waits for the fate of all records before this."""
+class Work(NamedTuple):
+    """Something that comes behind all records before it, and that somebody waits for."""
 
+    begin: Callable[[Sender], Coroutine[Any, Any, None]]
     latch: Latch
 
 
@@ -127,7 +128,7 @@ class Room(NamedTuple):
     latch: Latch
 
 
-Item: TypeAlias = One | Many | _Watch | Flush | Room
+Item: TypeAlias = One | Many | _Watch | Work | Room
 
 
 class Engine:
@@ -223,6 +224,12 @@ class Engine:
                 return
         raise BufferFull(f"buffer.memory was used up for {timeout_ms / 1000:g} s")
 
+    def run(self, begin: Callable[[Sender], Coroutine[Any, Any, None]]) -> None:
+        """Do something behind all that was queued before, and wait for it."""
+        latch = Latch()
+        self.put(Work(begin, latch))
+        latch.wait()
+
     def call(self, pieces: Sequence[Piece]) -> None:
         """Wait until the fate of all pieces is known."""
         self._thread.call(_settled(pieces))
@@ -271,8 +278,8 @@ class Engine:
             await self._sender.room()
             item.latch.set()
         else:
-            self._spawn(self._flush(item.latch))
-            await self._ports.clock.sleep(0)  # the flush begins before more is taken
+            self._spawn(self._work(item))
+            await self._ports.clock.sleep(0)  # it begins before more is taken
 
     def _move(self, item: One) -> bool:
         """Hand a record to the sender; False when there is no memory."""
@@ -296,13 +303,17 @@ class Engine:
             self._queued_bytes -= size
         return True
 
-    async def _flush(self, latch: Latch) -> None:
+    async def _work(self, item: Work) -> None:
+        error: BaseException | None = None
         try:
-            await self._sender.flush()
-        except Exception as error:
-            latch.set(error)
+            await item.begin(self._sender)
+        except asyncio.CancelledError:
+            error = ClientError("the producer was closed")
+            raise
+        except Exception as cause:
+            error = cause
         finally:
-            latch.set(latch.error)
+            item.latch.set(error)
 
     def _fail(self, item: Item, error: Exception) -> None:
         if isinstance(item, One):

@@ -5,20 +5,21 @@ from __future__ import annotations
 import atexit
 import logging
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 
 from barnabas.client.blocking_engine import (
     BlockingDeliveries,
     BlockingDelivery,
     Engine,
-    Flush,
     Many,
     One,
 )
 from barnabas.client.errors import ClientError
-from barnabas.client.producer import as_bytes, as_headers
-from barnabas.client.rows import record_size
+from barnabas.client.producer import transactions_of
+from barnabas.client.rows import as_bytes, as_headers, as_time, record_size
+from barnabas.client.sender import Sender
 from barnabas.client.settings import producer_settings
 from barnabas.host.background import Latch, at_fork
 from barnabas.ports import Buffer
@@ -70,7 +71,7 @@ class Producer:
             return
         try:
             if flush:
-                _flush(engine)
+                engine.run(Sender.flush)
         finally:
             engine.stop()
 
@@ -102,6 +103,8 @@ class Producer:
             value = as_bytes("value", value)
         if key is not None and type(key) is not bytes:
             key = as_bytes("key", key)
+        if timestamp_ms is not None:
+            as_time(timestamp_ms)
         kept = as_headers(headers) if headers else ()
         if engine.full:
             engine.wait_for_room(self._settings.producer.max_block_ms)
@@ -163,7 +166,56 @@ class Producer:
 
         Raises `DeliveryFailed` when some were not delivered and nobody has asked for their fate.
         """
-        _flush(self._running())
+        self._running().run(Sender.flush)
+
+    # -- transactions --
+
+    def init_transactions(self) -> None:
+        """As `barnabas.Producer.init_transactions`."""
+        self._running().run(lambda sender: transactions_of(sender).initialize())
+
+    def begin_transaction(self) -> None:
+        """As `barnabas.Producer.begin_transaction`."""
+        self._running().run(lambda sender: transactions_of(sender).begin())
+
+    def commit_transaction(self) -> None:
+        """As `barnabas.Producer.commit_transaction`."""
+        self._running().run(lambda sender: transactions_of(sender).commit())
+
+    def abort_transaction(self) -> None:
+        """As `barnabas.Producer.abort_transaction`."""
+        self._running().run(lambda sender: transactions_of(sender).abort())
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """A block that is one transaction: committed at its end, aborted when it raises."""
+        self.begin_transaction()
+        try:
+            yield
+            self.commit_transaction()
+        except BaseException:
+            self._running().run(_abort_if_open)
+            raise
+
+    def send_offsets_to_transaction(
+        self,
+        offsets: Mapping[tuple[str, int], int],
+        group_id: str,
+        *,
+        generation_id: int = -1,
+        member_id: str = "",
+        group_instance_id: str | None = None,
+    ) -> None:
+        """As `barnabas.Producer.send_offsets_to_transaction`."""
+        self._running().run(
+            lambda sender: transactions_of(sender).send_offsets(
+                offsets,
+                group_id,
+                generation_id=generation_id,
+                member_id=member_id,
+                group_instance_id=group_instance_id,
+            )
+        )
 
     def partitions_for(self, topic: str) -> int:
         """How many partitions a topic has; it is created if the cluster does that. Raises
@@ -178,10 +230,10 @@ class Producer:
             _inherited.append(engine)
 
 
-def _flush(engine: Engine) -> None:
-    latch = Latch()
-    engine.put(Flush(latch))
-    latch.wait()
+async def _abort_if_open(sender: Sender) -> None:
+    transactions = transactions_of(sender)
+    if transactions.open:
+        await transactions.abort()
 
 
 def _forked() -> None:

@@ -92,7 +92,7 @@ def _times(column: object) -> tuple[int, _Reader]:
     library = type(column).__module__.partition(".")[0]
     if library == "pyarrow":
         if str(any_column.type).startswith("timestamp"):
-            any_column = any_column.cast("timestamp[ms]")
+            any_column = any_column.cast("timestamp[ms]", safe=False)
         any_column = any_column.cast("int64")
         return len(any_column), lambda start, end: any_column.slice(start, end - start).to_pylist()
     if library == "numpy":
@@ -149,6 +149,8 @@ def _arrow(name: str, column: Any) -> tuple[int, _Reader]:
         width = column.type.byte_width
         raw = memoryview(column.buffers()[1]).cast("B")[column.offset * width :]
         return len(column), _fixed(raw, width)
+    if kind.startswith(("int", "uint", "float", "double", "bool", "timestamp", "list", "struct")):
+        raise TypeError(f"{name}: an Arrow array of {kind} is no column of bytes")
     if kind not in ("binary", "string", "large_binary", "large_string"):
         column = column.cast("large_binary")
         kind = "large_binary"

@@ -42,6 +42,8 @@ class ProducerConfig:
     retries: int = 0x7FFFFFFF
     retry_backoff_ms: int = 100
     retry_backoff_max_ms: int = 1_000
+    transactional_id: str | None = None
+    transaction_timeout_ms: int = 60_000
     max_block_ms: int = 60_000
     """How long a record waits for the metadata of its topic."""
     partitioner: str = "default"
@@ -54,6 +56,8 @@ class ProducerConfig:
             raise ValueError("acks must be 0, 1 or -1 (all)")
         if self.enable_idempotence and self.acks != -1:
             raise ValueError("an idempotent producer needs acks=all")
+        if self.transactional_id is not None and not self.enable_idempotence:
+            raise ValueError("a transactional producer is idempotent")
         if not 1 <= self.max_in_flight <= 5 and self.enable_idempotence:
             raise ValueError("an idempotent producer has 1 to 5 requests in flight")
 

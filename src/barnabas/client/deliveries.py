@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from barnabas.client.accumulator import Piece
 from barnabas.client.batches import Batch
+from barnabas.client.errors import DeliveryFailed
 
 
 class RecordMetadata(NamedTuple):
@@ -157,3 +158,32 @@ class Deliveries:
             if not batch.done:
                 yield from _settled(batch)
         return self.result()
+
+
+_MOST_UNHEARD: Final = 1_000
+"""Failed batches that are kept until somebody asks, at most."""
+
+
+class Failures:
+    """Batches that were lost, until somebody hears of them."""
+
+    def __init__(self) -> None:
+        self._batches: list[Batch] = []
+
+    def note(self, batch: Batch) -> None:
+        """A batch was given up."""
+        if len(self._batches) < _MOST_UNHEARD:
+            self._batches.append(batch)
+
+    def tell(self) -> None:
+        """Raises `DeliveryFailed`, once, when nobody has asked for the fate of some of them."""
+        failed, self._batches = [batch for batch in self._batches if not batch.heard], []
+        if failed:
+            first = failed[0].error
+            error = DeliveryFailed(
+                f"{sum(batch.count for batch in failed)} records were not delivered; "
+                f"the first of them: {first}",
+                maybe_written=any(batch.maybe_written for batch in failed),
+                attempts=max(batch.attempts for batch in failed),
+            )
+            raise error from first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from barnabas.client.accumulator import Accumulator
@@ -30,8 +31,10 @@ class Parking:
     they have got a batch of their own, or of the error.
     """
 
-    def __init__(self, records: Accumulator) -> None:
+    def __init__(self, records: Accumulator, failed: Callable[[Exception], None]) -> None:
+        """`failed` hears of each error that records meet here."""
         self._records = records
+        self._failed = failed
         self._places: dict[str, tuple[Batch, list[Parked]]] = {}
 
     def __bool__(self) -> bool:
@@ -56,11 +59,12 @@ class Parking:
             self._records.buffered_bytes -= _size(record)
             try:
                 batch = self._records.append(
-                    topic, partition, key, value, stamp, headers, now, own_time=True
+                    topic, partition, key, value, stamp, headers, now, True
                 )
                 delivery.index, delivery.batch = batch.count - 1, batch
             except (RecordTooLarge, ValueError) as error:
                 delivery.batch = refused(topic, error)
+                self._failed(error)
         if place is not None:
             place.finish(None)
         return place is not None
@@ -70,6 +74,7 @@ class Parking:
         place, parked = self._places.pop(topic, (None, []))
         self._records.buffered_bytes -= sum(map(_size, parked))
         if place is not None:
+            self._failed(error)
             place.count = len(parked)
             place.finish(error)
         return place

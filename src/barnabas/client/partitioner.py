@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from itertools import accumulate, repeat
-from operator import and_, mod
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 from barnabas.client.hashes import fnv1a, murmur2, murmur2_many
@@ -39,7 +38,7 @@ def _positive_murmur2(key: bytes) -> int:
 
 
 def _positive_murmurs(keys: Sequence[bytes]) -> Sequence[int]:
-    return list(map(and_, murmur2_many(keys), repeat(_POSITIVE)))
+    return [value & _POSITIVE for value in murmur2_many(keys)]
 
 
 def _crc32s(keys: Sequence[bytes]) -> Sequence[int]:
@@ -94,10 +93,11 @@ class Partitioner:
         "_load",
         "_looked",
         "_produced",
-        "_sticky",
         "_sums",
         "_targets",
         "count",
+        "null_is_free",
+        "sticky",
     )
 
     def __init__(
@@ -111,6 +111,7 @@ class Partitioner:
     ) -> None:
         self._below = below
         self._hash = HASHES[name]
+        self.null_is_free = self._hash.free(None)
         self._keys: dict[bytes, int] = {}
         self.count = count
         self._batch_size = batch_size
@@ -119,7 +120,8 @@ class Partitioner:
         self._looked = 0
         self._targets: Sequence[int] = ()
         self._sums: Sequence[int] = ()
-        self._sticky = below(count)
+        self.sticky = below(count)
+        """Where records without a key go now."""
 
     def resize(self, count: int) -> None:
         """The topic has `count` partitions now: keys are hashed anew."""
@@ -128,21 +130,21 @@ class Partitioner:
         self.count = count
         self._keys.clear()
         self._looked = 0
-        self._sticky = self._below(count)
-
-    @property
-    def sticky(self) -> int:
-        """Where records without a key go now."""
-        return self._sticky
+        self.sticky = self._below(count)
 
     def is_free(self, key: bytes | None) -> bool:
         """Whether a record with this key goes wherever there is room."""
         return self._hash.free(key)
 
+    def any_free(self, keys: Sequence[bytes | None]) -> bool:
+        """Whether a record with one of these keys goes wherever there is room."""
+        free = self._hash.free
+        return free(b"k") or (free(b"") and b"" in keys) or (self.null_is_free and None in keys)
+
     def partition(self, key: bytes | None) -> int:
         """The partition for a record with this key."""
         if self._hash.free(key):
-            return self._sticky
+            return self.sticky
         if key is None:
             key = b""
         found = self._keys.get(key)
@@ -156,7 +158,8 @@ class Partitioner:
         """The partition of each key; none of them may be free (`is_free`)."""
         if self.count == 1:
             return [0] * len(keys)
-        return list(map(mod, self._hash.many(keys), repeat(self.count)))
+        count = self.count
+        return [value % count for value in self._hash.many(keys)]
 
     # -- records without a key --
 
@@ -168,14 +171,14 @@ class Partitioner:
 
     def batch_full(self, partition: int) -> None:
         """A batch of `partition` filled up: records without a key go elsewhere from now on."""
-        if partition == self._sticky:
+        if partition == self.sticky:
             self._move()
 
     def batch_begins(self) -> int:
         """The sticky partition needs a new batch: the partition in which to begin it."""
         if self._produced >= self._batch_size:
             self._move()
-        return self._sticky
+        return self.sticky
 
     def _move(self) -> None:
         self._produced = 0
@@ -188,10 +191,10 @@ class Partitioner:
                 self._look(*self._load())
         if self._sums:
             at = bisect_right(self._sums, self._below(self._sums[-1]))
-            self._sticky = self._targets[at]
+            self.sticky = self._targets[at]
         else:
             step = 1 + self._below(self.count - 1)
-            self._sticky = (self._sticky + step) % self.count
+            self.sticky = (self.sticky + step) % self.count
 
     def _look(self, targets: Sequence[int], queues: Sequence[int]) -> None:
         """A partition is chosen the more often the less waits for it, those without a leader never."""

@@ -16,7 +16,11 @@ from barnabas.wire.uuids import ZERO
 
 
 def produce_request(
-    batches: Sequence[Batch], metadata: MetadataCache, acks: int, timeout_ms: int
+    batches: Sequence[Batch],
+    metadata: MetadataCache,
+    acks: int,
+    timeout_ms: int,
+    transactional_id: str | None = None,
 ) -> ProduceRequest:
     """The request that carries `batches`, one per partition."""
     topics: dict[str, TopicProduceData] = {}
@@ -29,7 +33,7 @@ def produce_request(
             topics[batch.topic] = data
         data.partition_data.append(PartitionProduceData(index=batch.partition, records=batch.data))
     return ProduceRequest(
-        transactional_id=None,
+        transactional_id=transactional_id,
         acks=acks,
         timeout_ms=timeout_ms,
         topic_data=list(topics.values()),

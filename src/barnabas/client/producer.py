@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from types import TracebackType
 
 from barnabas.client.cluster import Cluster
 from barnabas.client.deliveries import Deliveries, Delivery, refused
 from barnabas.client.errors import BufferFull, RecordTooLarge
+from barnabas.client.producer_transactions import Transactions
+from barnabas.client.rows import as_bytes, as_headers, as_time
 from barnabas.client.sender import Sender
 from barnabas.client.settings import producer_settings
 from barnabas.host import HostPorts, open_ports
@@ -95,7 +98,7 @@ class Producer:
 
         A plain call that never waits: the topic is looked up if need be, batches form by `batch.size`
         and `linger.ms`. Raises `BufferFull` when `buffer.memory` is used up (await `room()` first,
-        or use `send_many`), and `TypeError` for anything but bytes and None. What goes wrong
+        or use `send_many`), `TypeError` for anything but bytes and None. What goes wrong
         with the record is raised by the result: `DeliveryFailed`, `KafkaError`, `RecordTooLarge`.
         """
         sender = self._running()
@@ -103,14 +106,17 @@ class Producer:
             value = as_bytes("value", value)
         if key is not None and type(key) is not bytes:
             key = as_bytes("key", key)
+        if timestamp_ms is not None:
+            as_time(timestamp_ms)
+        kept = as_headers(headers) if headers else ()
         try:
             delivery = sender.try_send(
                 topic,
                 value,
-                key=key,
-                partition=partition,
-                timestamp_ms=timestamp_ms,
-                headers=as_headers(headers) if headers else (),
+                key,
+                partition,
+                timestamp_ms,
+                kept,
             )
         except (RecordTooLarge, ValueError) as error:
             return Delivery(refused(topic, error), 0)
@@ -172,25 +178,67 @@ class Producer:
         """
         await self._running().flush()
 
+    # -- transactions --
+
+    async def init_transactions(self) -> None:
+        """Take over `transactional.id`, once before all else: older producers of it are fenced, and
+        what they left open is aborted. Raises `KafkaError`, `ClientError`."""
+        await transactions_of(self._running()).initialize()
+
+    async def begin_transaction(self) -> None:
+        """All that is sent from now on is one transaction. Raises `RuntimeError` inside of one."""
+        await transactions_of(self._running()).begin()
+
+    async def commit_transaction(self) -> None:
+        """Deliver everything and commit. Raises what a record failed with: then abort."""
+        await transactions_of(self._running()).commit()
+
+    async def abort_transaction(self) -> None:
+        """Nobody who reads committed records will see what was sent since `begin_transaction`."""
+        await transactions_of(self._running()).abort()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """A block that is one transaction: committed at its end, aborted when it raises."""
+        await self.begin_transaction()
+        try:
+            yield
+            await self.commit_transaction()
+        except BaseException:
+            if transactions_of(self._running()).open:
+                await self.abort_transaction()
+            raise
+
+    async def send_offsets_to_transaction(
+        self,
+        offsets: Mapping[tuple[str, int], int],
+        group_id: str,
+        *,
+        generation_id: int = -1,
+        member_id: str = "",
+        group_instance_id: str | None = None,
+    ) -> None:
+        """Commit offsets of a consumer group, by topic and partition, with the transaction.
+
+        `generation_id` and `member_id` are the consumer's, so that one that lost its partitions is
+        refused. Raises `KafkaError`, ILLEGAL_GENERATION or FENCED_MEMBER_EPOCH among others: abort.
+        """
+        await transactions_of(self._running()).send_offsets(
+            offsets,
+            group_id,
+            generation_id=generation_id,
+            member_id=member_id,
+            group_instance_id=group_instance_id,
+        )
+
     async def partitions_for(self, topic: str) -> int:
         """How many partitions a topic has; it is created if the cluster does that. Raises
         `KafkaError`."""
         return await self._running().prepare(topic)
 
 
-def as_bytes(name: str, value: object) -> bytes | None:
-    """A copy of what may change before it is sent. Raises `TypeError`."""
-    if value is None or isinstance(value, bytes):
-        return value
-    if isinstance(value, bytearray | memoryview):
-        return bytes(value)
-    raise TypeError(f"{name}: bytes or None is wanted, not {type(value).__name__}")
-
-
-def as_headers(headers: Iterable[tuple[str, bytes | None]]) -> Headers:
-    """Headers as they are kept. Raises `TypeError`."""
-    found = tuple((name, as_bytes("header", content)) for name, content in headers)
-    for name, _ in found:
-        if not isinstance(name, str):
-            raise TypeError(f"header: a name is a str, not {type(name).__name__}")
-    return found
+def transactions_of(sender: Sender) -> Transactions:
+    """The transactional side. Raises `RuntimeError` without `transactional.id`."""
+    if sender.transactions is None:
+        raise RuntimeError("transactions need the setting transactional.id")
+    return sender.transactions

@@ -22,6 +22,7 @@ from barnabas.client.backoff import backoff_ms
 from barnabas.client.batches import NOBODY, Batch, BatchState, Identity
 from barnabas.client.config import ProducerConfig
 from barnabas.client.errors import DeliveryFailed
+from barnabas.client.transaction_core import TransactionCore
 from barnabas.wire.errors import ErrorCode, KafkaError
 
 _MAX_SEQUENCE = 0x7FFFFFFF
@@ -84,7 +85,9 @@ class ProducerCore:
         config: ProducerConfig,
         below: Callable[[int], int],
         settled: Callable[[Batch], None] | None = None,
+        transaction: TransactionCore | None = None,
     ) -> None:
+        self._transaction = transaction
         self._config = config
         self._below = below
         self._settled = settled
@@ -130,6 +133,28 @@ class ProducerCore:
             self._release(batch, error)
         self._queues.clear()
         self._active.clear()
+
+    # -- transactions --
+
+    @property
+    def identity(self) -> Identity:
+        """The producer id and epoch in use."""
+        return self._identity
+
+    def restart(self, producer_id: int, epoch: int) -> None:
+        """A new epoch: all sequences begin anew. Nothing may be unfinished."""
+        self._queues.clear()
+        self._active.clear()
+        self.identified(producer_id, epoch)
+
+    def drop_unsent(self, error: Exception) -> None:
+        """The transaction is aborted: give up what is not in flight."""
+        self.records.close_all()
+        for queue in self._active.values():
+            for batch in [*queue.sent, *queue.fresh]:
+                if batch.state is not BatchState.IN_FLIGHT:
+                    (queue.sent if batch in queue.sent else queue.fresh).remove(batch)
+                    self._release(batch, error)
 
     # -- sending --
 
@@ -191,6 +216,10 @@ class ProducerCore:
             self.records.shut(head)
         if head.retry_ms > now:
             return None
+        if self._transaction is not None and not self._transaction.may_send(
+            (head.topic, head.partition)
+        ):
+            return None
         if queue.start_over and not self._renew(queue):
             return None
         if self._config.enable_idempotence and queue.in_flight and not queue.proven:
@@ -208,6 +237,8 @@ class ProducerCore:
         if queue.sent:
             return False
         if queue.generation == self._generation:
+            if self._transaction is not None:
+                return False  # a hole in the sequences: the transaction has failed
             producer_id, epoch = self._identity
             if producer_id < 0 or epoch >= _LAST_EPOCH:
                 self.wants_identity = True
@@ -232,7 +263,11 @@ class ProducerCore:
     def _stamp(self, queue: _Queue, batch: Batch) -> None:
         config = self._config
         batch.stamp(
-            config.compression, config.compression_level, queue.identity, queue.next_sequence
+            config.compression,
+            config.compression_level,
+            queue.identity,
+            queue.next_sequence,
+            transactional=self._transaction is not None,
         )
         if config.enable_idempotence:
             queue.next_sequence = (queue.next_sequence + batch.count) & _MAX_SEQUENCE
@@ -282,8 +317,10 @@ class ProducerCore:
             batch.maybe_written = True
         if code.refreshes_metadata and not moved:
             self.stale_topics.add(batch.topic)
-        if code in _SEQUENCE_LOST and self._config.enable_idempotence:
-            self._sequence_lost(queue, batch)
+        if self._transaction is not None and self._transaction.aborting:
+            self._give_up(queue, batch, error)
+        elif code in _SEQUENCE_LOST and self._config.enable_idempotence:
+            self._sequence_lost(queue, batch, error)
         elif code.retriable and now < batch.deadline_ms and batch.attempts <= self._config.retries:
             self._repeat(batch, now, moved)
         elif code.retriable or batch.maybe_written:
@@ -303,7 +340,7 @@ class ProducerCore:
                 self._below,
             )
 
-    def _sequence_lost(self, queue: _Queue, batch: Batch) -> None:
+    def _sequence_lost(self, queue: _Queue, batch: Batch, error: Exception) -> None:
         """The node expected another sequence. Only the oldest batch can be the cause."""
         batch.state = BatchState.WAITING
         if queue.sent[0] is not batch:
@@ -311,6 +348,8 @@ class ProducerCore:
         queue.start_over = True
         if batch.maybe_written:
             self._give_up(queue, batch, self._undelivered(batch, "lost its place in the sequence"))
+        elif self._transaction is not None:
+            self._give_up(queue, batch, error)
 
     def _expire(self, queue: _Queue, now: int) -> None:
         """Give up batches that are out of time and not in flight; the oldest are in front."""
@@ -355,6 +394,8 @@ class ProducerCore:
 
     def _release(self, batch: Batch, error: Exception | None) -> None:
         self.records.released(batch)
+        if error is not None and self._transaction is not None:
+            self._transaction.failed(error)
         batch.finish(error)
         if self._settled is not None:
             self._settled(batch)

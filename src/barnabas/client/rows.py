@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from operator import itemgetter
 from typing import Any
@@ -21,6 +21,9 @@ OVERHEAD_OF_LONG = 24
 OWN_TIME = 7
 """More bytes that the time may take when the caller says it."""
 
+MAX_TOPIC = 249
+"""Bytes of a topic's name, in Kafka."""
+
 CHUNK_RECORDS = 4_096
 CHUNK_BYTES = 1 << 20
 
@@ -36,7 +39,7 @@ def record_size(key: bytes | None, value: bytes | None, headers: Headers) -> int
 class Rows:
     """Columns of equal length. `size` is the bound of each record if it is the same for all."""
 
-    __slots__ = ("headers", "keys", "size", "sums", "timestamps", "values")
+    __slots__ = ("headers", "keys", "largest", "nulls", "size", "sums", "timestamps", "values")
 
     def __init__(
         self,
@@ -49,46 +52,44 @@ class Rows:
         self.keys = keys
         self.timestamps = timestamps
         self.headers = headers
+        self.nulls = None in values or (keys is not None and None in keys)
         self.size = 0
         self.sums: list[int] = []
-        extra = 0 if isinstance(timestamps, int) else OWN_TIME
-        if keys is None and headers is None and None not in values:
-            sizes: list[int] = list(map(len, values))  # type: ignore[arg-type]
-            most = max(sizes, default=0)
-            overhead = extra + (OVERHEAD if most < LONG else OVERHEAD_OF_LONG)
-            if most == min(sizes, default=0):
-                self.size = most + overhead
-                return
-            sizes = list(map(overhead.__add__, sizes))
+        sizes = self._exact() if self.nulls or headers is not None else self._plain()
+        self.largest = max(sizes, default=0)
+        """The bound of the largest record of the call."""
+        if self.largest == min(sizes, default=0):
+            self.size = self.largest
         else:
-            sizes = self._measure(extra)
-        self.sums = list(accumulate(sizes, initial=0))
+            self.sums = list(accumulate(sizes, initial=0))
 
-    def _measure(self, extra: int) -> list[int]:
-        nothing: Sequence[None] = [None] * len(self.values)
-        keys = nothing if self.keys is None else self.keys
-        if self.headers is not None:
-            rows = zip(keys, self.values, self.headers, strict=True)
-            return [extra + record_size(key, value, headers) for key, value, headers in rows]
-        fixed = extra + OVERHEAD
-        more = OVERHEAD_OF_LONG - OVERHEAD
-        sizes = [
-            fixed + (0 if key is None else len(key)) + (0 if value is None else len(value))
-            for key, value in zip(keys, self.values, strict=True)
-        ]
-        if max(sizes, default=0) >= LONG:
-            return [size + more for size in sizes]
-        return sizes
+    def _plain(self) -> Sequence[int]:
+        """Records without nulls and headers; where all have one length a single bound says it."""
+        extra = 0 if isinstance(self.timestamps, int) else OWN_TIME
+        sizes: list[int] = list(map(len, self.values))  # type: ignore[arg-type]
+        if self.keys is not None:
+            lengths = map(len, self.keys)  # type: ignore[arg-type]
+            sizes = [size + length for size, length in zip(sizes, lengths, strict=True)]
+        most, least = max(sizes, default=0), min(sizes, default=0)
+        if most < LONG:
+            overhead = extra + OVERHEAD
+        elif least >= LONG:
+            overhead = extra + OVERHEAD_OF_LONG
+        else:
+            return self._exact()
+        if most == least:
+            return (most + overhead,) if sizes else ()
+        return [size + overhead for size in sizes]
+
+    def _exact(self) -> Sequence[int]:
+        extra = 0 if isinstance(self.timestamps, int) else OWN_TIME
+        keys = [None] * len(self.values) if self.keys is None else self.keys
+        headers = [()] * len(self.values) if self.headers is None else self.headers
+        rows = zip(keys, self.values, headers, strict=True)
+        return [extra + record_size(key, value, some) for key, value, some in rows]
 
     def __len__(self) -> int:
         return len(self.values)
-
-    @property
-    def largest(self) -> int:
-        """The bound of the largest record."""
-        if self.size or not self.values:
-            return self.size
-        return max(after - before for before, after in pairwise(self.sums))
 
     def fitting(self, start: int, room: int) -> tuple[int, int]:
         """How many records from `start` on fit in `room` bytes, and their bytes."""
@@ -129,6 +130,8 @@ class Rows:
         other.headers = None if self.headers is None else take(self.headers)
         stamps = self.timestamps
         other.timestamps = stamps if isinstance(stamps, int) else take(stamps)
+        other.nulls = self.nulls
+        other.largest = self.largest
         other.size = self.size
         other.sums = [] if sizes is None else list(accumulate(sizes, initial=0))
         return other
@@ -155,7 +158,18 @@ def checked(
     if keys is not None:
         keys = _bytes("keys", keys)
     if headers is not None:
-        headers = [tuple(each) for each in headers]
+        known: dict[Headers, Headers] = {}
+        headers = [
+            known.get(each := tuple(given)) or known.setdefault(each, as_headers(each))
+            for given in headers
+        ]
+    if isinstance(timestamps, int):
+        as_time(timestamps)
+    elif set(map(type, timestamps)) - {int}:
+        raise TypeError("timestamps: whole numbers are wanted")
+    elif len(timestamps):
+        as_time(min(timestamps))
+        as_time(max(timestamps))
     for name, column in (("keys", keys), ("headers", headers), ("timestamps", timestamps)):
         if column is not None and not isinstance(column, int) and len(column) != len(values):
             raise ValueError(f"{len(values)} values and {len(column)} {name}")
@@ -180,3 +194,38 @@ def _bytes(name: str, column: Sequence[bytes | None]) -> Sequence[bytes | None]:
         if not issubclass(kind, bytes | bytearray | memoryview):
             raise TypeError(f"{name}: bytes or None is wanted, not {kind.__name__}")
     return [None if each is None else bytes(each) for each in column]
+
+
+def as_bytes(name: str, value: object) -> bytes | None:
+    """A copy of what may change before it is sent. Raises `TypeError`."""
+    if value is None or isinstance(value, bytes):
+        return value
+    if isinstance(value, bytearray | memoryview):
+        return bytes(value)
+    raise TypeError(f"{name}: bytes or None is wanted, not {type(value).__name__}")
+
+
+def as_headers(headers: Iterable[tuple[str, bytes | None]]) -> Headers:
+    """Headers as they are kept. Raises `TypeError`, `ValueError` for a name that has no UTF-8."""
+    found = tuple((name, as_bytes("header", content)) for name, content in headers)
+    for name, _ in found:
+        if not isinstance(name, str):
+            raise TypeError(f"header: a name is a str, not {type(name).__name__}")
+        name.encode()
+    return found
+
+
+def as_time(timestamp_ms: int) -> None:
+    """Raises `TypeError`, `ValueError` for what is no time of a record."""
+    if not isinstance(timestamp_ms, int):
+        raise TypeError(f"timestamp: a number is wanted, not {type(timestamp_ms).__name__}")
+    if not 0 <= timestamp_ms < 1 << 63:
+        raise ValueError(f"timestamp: {timestamp_ms} ms is no time")
+
+
+def check_topic(topic: str) -> None:
+    """Raises `TypeError`, `ValueError` for what can't be the name of a topic on the wire."""
+    if not isinstance(topic, str):
+        raise TypeError(f"topic: a str is wanted, not {type(topic).__name__}")
+    if len(topic.encode()) > MAX_TOPIC:
+        raise ValueError(f"topic: a name of more than {MAX_TOPIC} bytes")

@@ -14,24 +14,27 @@ from barnabas.client.cluster import Cluster
 from barnabas.client.columns import cut
 from barnabas.client.config import ProducerConfig
 from barnabas.client.connection import Connection
-from barnabas.client.deliveries import NOWHERE, Deliveries, Delivery, told_of, wake
-from barnabas.client.errors import ClientError, DeliveryFailed, error_code
+from barnabas.client.deliveries import NOWHERE, Deliveries, Delivery, Failures, told_of, wake
+from barnabas.client.errors import ClientError, RecordTooLarge, error_code
 from barnabas.client.metadata import TopicState
 from barnabas.client.parking import Parked, Parking
 from barnabas.client.produce_calls import outcomes, produce_request
 from barnabas.client.producer_core import ProducerCore
-from barnabas.client.rows import Rows, checked
+from barnabas.client.producer_transactions import Transactions
+from barnabas.client.rows import Rows, check_topic, checked
+from barnabas.client.transaction_core import State, TransactionCore
 from barnabas.ports import Timer
 from barnabas.records.record import Headers
 from barnabas.wire.errors import ErrorCode, KafkaError
 from barnabas.wire.message import Message
 from barnabas.wire.messages.init_producer_id_request import InitProducerIdRequest
 from barnabas.wire.messages.init_producer_id_response import InitProducerIdResponse
+from barnabas.wire.messages.produce_request import ProduceRequest
 from barnabas.wire.messages.produce_response import ProduceResponse
 
 _log = logging.getLogger("barnabas.client.producer")
-_MOST_UNHEARD: Final = 1_000
-"""Failed batches that are kept until somebody asks, at most."""
+_LAST_EXPLICIT_PRODUCE: Final = 11
+"""From Produce 12 on the cluster adds partitions to a transaction by itself (KIP-890)."""
 
 
 class Sender:
@@ -45,13 +48,24 @@ class Sender:
         self._cluster = cluster
         self._config = config or ProducerConfig()
         self._clock = cluster.ports.clock
-        self._core = ProducerCore(self._config, cluster.ports.random.below, self._settled)
+        transaction = None if self._config.transactional_id is None else TransactionCore()
+        self._core = ProducerCore(
+            self._config, cluster.ports.random.below, self._settled, transaction
+        )
+        self._transaction = transaction
+        self.transactions = (
+            None
+            if transaction is None
+            else Transactions(
+                cluster, self._config, self._core, transaction, self._quiesce, self._drop
+            )
+        )
         self._records = self._core.records
         self._timer: Timer | None = None
         self._room: list[asyncio.Future[None]] = []
         self._chores: dict[str, asyncio.Task[None]] = {}
-        self._parking = Parking(self._records)
-        self._failed: list[Batch] = []
+        self._parking = Parking(self._records, self._fails)
+        self._failures = Failures()
         self._fatal: Exception | None = None
         self._closed = False
         self.on_batch: Callable[[Batch], None] | None = None
@@ -69,9 +83,14 @@ class Sender:
         await self.close(flush=error is None)
 
     async def close(self, *, flush: bool = True) -> None:
-        """Deliver what is gathered (unless told not to), then stop. Raises as `flush`."""
+        """Deliver what is gathered (unless told not to), then stop. Raises as `flush`.
+
+        An open transaction is aborted.
+        """
         try:
-            if flush:
+            if self.transactions is not None and self.transactions.open:
+                await self.transactions.abort()
+            elif flush:
                 await self.flush()
         finally:
             self._closed = True
@@ -90,6 +109,7 @@ class Sender:
 
         Raises `KafkaError` or `ClientError` when that takes longer than `max_block_ms`.
         """
+        check_topic(topic)
         state = await self._cluster.topic(
             topic, create=create, timeout_ms=self._config.max_block_ms
         )
@@ -106,7 +126,6 @@ class Sender:
         self,
         topic: str,
         value: bytes | None,
-        *,
         key: bytes | None = None,
         partition: int | None = None,
         timestamp_ms: int | None = None,
@@ -121,26 +140,27 @@ class Sender:
         records = self._records
         if self._fatal is not None:
             raise self._fatal
-        if records.buffered_bytes >= self._config.buffer_memory:
+        if self._transaction is not None:
+            self._transaction.require(State.OPEN)
+        if records.buffered_bytes >= records.memory:
             return None
         own_time = timestamp_ms is not None
         stamp = self._clock.wall_ms() if timestamp_ms is None else timestamp_ms
         if not records.knows(topic):
+            check_topic(topic)
             delivery = into or Delivery(NOWHERE, 0)
             parked = Parked(delivery, partition, key, value, stamp, headers)
             if self._parking.park(topic, parked):
                 self._chore(f"topic {topic}", partial(self._look_up, topic))
             return delivery
-        batch = records.append(
-            topic,
-            partition,
-            key,
-            value,
-            stamp,
-            headers,
-            self._clock.monotonic_ms(),
-            own_time=own_time,
-        )
+        batch = records.add(topic, partition, key, value, stamp, headers, own_time)
+        if batch is None:
+            now = self._clock.monotonic_ms()
+            try:
+                batch = records.append(topic, partition, key, value, stamp, headers, now, own_time)
+            except (RecordTooLarge, ValueError) as error:
+                self._fails(error)
+                raise
         index = batch.count - 1
         if records.has_news:
             records.has_news = False
@@ -231,6 +251,8 @@ class Sender:
                 await self.room()
             if self._fatal is not None:
                 raise self._fatal
+            if self._transaction is not None:
+                self._transaction.require(State.OPEN)
             now = self._clock.monotonic_ms()
             deliveries.pieces += records.extend(topic, partition, chunk, now)
             if records.has_news:
@@ -266,6 +288,10 @@ class Sender:
 
         Raises `DeliveryFailed` when some were not delivered and nobody has asked for their fate.
         """
+        await self._quiesce()
+        self._failures.tell()
+
+    async def _quiesce(self) -> None:
         while self._parking and self._fatal is None:
             await asyncio.wait(
                 [chore for name, chore in self._chores.items() if name.startswith("topic ")]
@@ -278,19 +304,6 @@ class Sender:
                 future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
                 batch.listeners.append(partial(told_of, future))
                 await future
-        self._tell()
-
-    def _tell(self) -> None:
-        failed, self._failed = [batch for batch in self._failed if not batch.heard], []
-        if failed:
-            count = sum(batch.count for batch in failed)
-            first = failed[0].error
-            error = DeliveryFailed(
-                f"{count} records were not delivered; the first of them: {first}",
-                maybe_written=any(batch.maybe_written for batch in failed),
-                attempts=max(batch.attempts for batch in failed),
-            )
-            raise error from first
 
     # -- batches out --
 
@@ -299,10 +312,9 @@ class Sender:
         if self.on_batch is not None:
             self.on_batch(batch)
             batch.heard = True
-        if batch.error is not None:
+        if batch.error is not None and self._transaction is None:  # else it tells
             _log.warning("%s", batch.error)
-            if len(self._failed) < _MOST_UNHEARD:
-                self._failed.append(batch)
+            self._failures.note(batch)
         if self._room and not self._records.full:
             waiting, self._room = self._room, []
             for future in waiting:
@@ -315,6 +327,8 @@ class Sender:
         now = self._clock.monotonic_ms()
         for node, batches in self._core.drain(self._cluster.metadata.leader, now).items():
             self._dispatch(node, batches)
+        if self._transaction is not None and self._transaction.asked:
+            self._chore("transaction", self._register)
         if self._core.wants_identity:
             self._chore("identity", self._fetch_identity)
         if now - self._cluster.metadata.updated_ms >= self._cluster.config.metadata_max_age_ms:
@@ -353,6 +367,22 @@ class Sender:
         waiting, self._room = self._room, []
         for future in waiting:
             wake(future)
+
+    async def _register(self) -> None:
+        try:
+            if self.transactions is not None:
+                await self.transactions.register()
+        except (KafkaError, ClientError) as error:  # the transaction knows
+            self._drop(error)
+
+    def _fails(self, error: Exception) -> None:
+        """A record got into no batch: a transaction must not be committed without it."""
+        if self._transaction is not None:
+            self._transaction.failed(error)
+
+    def _drop(self, error: Exception) -> None:
+        self._parking.fail_all(error)
+        self._core.drop_unsent(error)
 
     async def _fetch_identity(self) -> None:
         async def attempt() -> None:
@@ -405,12 +435,18 @@ class Sender:
 
     def _send(self, connection: Connection, node: int, batches: list[Batch]) -> None:
         metadata, timeout = self._cluster.metadata, self._cluster.config.request_timeout_ms
-        request = produce_request(batches, metadata, self._config.acks, timeout)
+        request = produce_request(
+            batches, metadata, self._config.acks, timeout, self._config.transactional_id
+        )
+        version = None
+        if self._transaction is not None and not self._transaction.implicit:
+            version = min(connection.version(ProduceRequest), _LAST_EXPLICIT_PRODUCE)
         try:
             if self._config.acks == 0:
                 connection.send(request, None, partial(self._unanswered, node, batches))
             else:
-                connection.send(request, ProduceResponse, partial(self._answered, node, batches))
+                answered = partial(self._answered, node, batches)
+                connection.send(request, ProduceResponse, answered, version=version)
         except KafkaError as error:
             self._core.request_done(node)
             for batch in batches:

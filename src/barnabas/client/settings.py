@@ -97,6 +97,8 @@ PRODUCER: Final = {
     "max.request.size": _Setting("producer", "max_request_size", _NATURAL),
     "buffer.memory": _Setting("producer", "buffer_memory", _number(0, 1 << 62)),
     "max.block.ms": _Setting("producer", "max_block_ms", _NATURAL),
+    "transactional.id": _Setting("producer", "transactional_id", _text),
+    "transaction.timeout.ms": _Setting("producer", "transaction_timeout_ms", _POSITIVE),
     "retries": _Setting("producer", "retries", _NATURAL),
     "partitioner": _Setting("producer", "partitioner", _choice({name: name for name in HASHES})),
     "partitioner.ignore.keys": _Setting("producer", "partitioner_ignore_keys", _BOOLEAN),

@@ -6,9 +6,8 @@ tables and is joined in one pass that runs in C, so that a record costs some 100
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, repeat
-from operator import add
 from struct import Struct
 from typing import TypeAlias
 
@@ -62,15 +61,17 @@ def encode_columns(
     keys: Sequence[bytes | None] | None,
     headers: Sequence[Headers] | None,
     runs: Runs,
+    *,
+    nulls: bool,
 ) -> bytes:
     """The records as they stand in a batch before compression, offset deltas from 0.
 
     `keys` and `headers`: None when no record has any. `runs` begins at index 0; its first timestamp
-    is the base.
+    is the base. `nulls`: whether a value is None, or a key among others.
     """
     base = runs[0][1]
     count = len(values)
-    plain = headers is None and None not in values and (keys is None or None not in keys)
+    plain = headers is None and not nulls
     parts: list[bytes] = []
     starts = [start for start, _ in runs]
     for (start, timestamp), end in zip(runs, [*starts[1:], count], strict=True):
@@ -122,26 +123,20 @@ def _plain(
             head = _NEXT[_FRAMED[size] + fixed] + time
             fields: tuple[object, ...] = (repeat(head), deltas, repeat(_NULL_KEY_AND[size]), values)
         else:
-            totals = map(fixed.__add__, map(_FRAMED.__getitem__, sizes))
-            heads = map(_NEXT.__getitem__, totals)
-            tails = map(_NULL_KEY_AND.__getitem__, sizes)
+            heads = [_NEXT[_FRAMED[size] + fixed] for size in sizes]
+            tails = [_NULL_KEY_AND[size] for size in sizes]
             fields = (heads, repeat(time), deltas, tails, values)
     else:
         key_sizes: list[int] = list(map(len, keys))  # type: ignore[arg-type]
         if max(sizes) + max(key_sizes) > _LONGEST:
             return None
-        framed: Callable[[int], int] = _FRAMED.__getitem__
-        totals = map(fixed.__add__, map(add, map(framed, key_sizes), map(framed, sizes)))
-        length: Callable[[int], bytes] = VARINTS.__getitem__
-        fields = (
-            map(_NEXT.__getitem__, totals),
-            repeat(time),
-            deltas,
-            map(length, key_sizes),
-            keys,
-            map(length, sizes),
-            values,
-        )
+        heads = [
+            _NEXT[_FRAMED[key] + _FRAMED[size] + fixed]
+            for key, size in zip(key_sizes, sizes, strict=True)
+        ]
+        key_heads = [VARINTS[size] for size in key_sizes]
+        value_heads = [VARINTS[size] for size in sizes]
+        fields = (heads, repeat(time), deltas, key_heads, keys, value_heads, values)
     joined = b"".join(chain.from_iterable(zip(*fields)))  # noqa: B905 (repeat never ends)
     return joined[1:] + _NO_HEADERS
 

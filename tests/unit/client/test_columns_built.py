@@ -49,7 +49,7 @@ def test_columns_give_the_bytes_of_records(count: int, kind: str, seed: int) -> 
         (None if keys is None else keys[i], values[i], times[i], headers[i] if headers else ())
         for i in range(count)
     ]
-    payload = encode_columns(values, keys, headers, runs)
+    payload = encode_columns(values, keys, headers, runs, nulls=kind == "nulls")
     built = assemble_batch(
         payload, count, runs, producer_id=7, producer_epoch=2, base_sequence=5, transactional=True
     )
@@ -60,7 +60,7 @@ def test_columns_give_the_bytes_of_records(count: int, kind: str, seed: int) -> 
 
 def test_a_batch_gets_another_sequence_in_a_copy() -> None:
     runs = [(0, TIME)]
-    payload = encode_columns([b"a", b"b"], None, None, runs)
+    payload = encode_columns([b"a", b"b"], None, None, runs, nulls=False)
     first = assemble_batch(payload, 2, runs, producer_id=1, producer_epoch=0, base_sequence=3)
     kept = bytes(first)
     second = restamp_batch(first, 9, 4, 0)
