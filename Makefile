@@ -40,7 +40,8 @@ format: $(VENV)/.dev ## Format the sources and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 
 interop: interop-setup ## Other languages' clients, Kafka's tools, a real Apache Kafka beside ours; strace
-	$(PYTEST) -m "interop and not soak" -rs --durations 20 tests/interop tests/crash $(ARGS)
+	$(PYTEST) --numprocesses 2 --dist loadfile -m "interop and not soak" -rs --durations 30 \
+	  tests/interop tests/crash $(ARGS)
 
 interop-setup: $(VENV)/.dev
 	@tests/interop/setup.sh
