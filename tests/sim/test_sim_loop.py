@@ -365,6 +365,27 @@ def test_asyncio_io_is_refused_at_the_call(loop: SimLoop) -> None:
     loop.run_until_complete(main())
 
 
+def test_other_threads_keep_the_real_world(loop: SimLoop) -> None:
+    """A test broker of the whole session lives on in one while this runs."""
+    go, seen = threading.Event(), list[float]()
+
+    def elsewhere() -> None:
+        go.wait()
+        inner = threading.Thread(target=lambda: seen.append(time.time()))
+        inner.start()
+        inner.join()
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+
+    async def main() -> None:
+        go.set()
+        thread.join()
+
+    loop.run_until_complete(main())
+    assert seen[0] > EPOCH_US / 1e6 + 86_400
+
+
 def test_the_outside_comes_back(loop: SimLoop) -> None:
     before = (time.time, os.urandom, random.random, socket.socket.__init__)
 

@@ -127,12 +127,17 @@ class HostExecutor:
         self._threads.clear()
 
     def _start_thread(self) -> None:
-        self._idle += 1
         # Daemon: a thread stuck in a dead disk must not keep the process alive.
         name = f"barnabas-executor-{len(self._threads)}"
         thread = threading.Thread(target=self._work, name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no thread left for us
+            if not self._threads:
+                raise
+            return  # those that run will come to it
         self._threads.append(thread)
-        thread.start()
+        self._idle += 1
 
     def _work(self) -> None:
         while (entry := self._jobs.get()) is not None:

@@ -53,6 +53,25 @@ def test_done_runs_on_the_loop(loop: asyncio.AbstractEventLoop, executor: HostEx
     loop.run_until_complete(main())
 
 
+def test_a_system_without_threads_left_costs_no_job(
+    loop: asyncio.AbstractEventLoop, executor: HostExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def main() -> None:
+        await executor.run(lambda: None)
+        monkeypatch.setattr(threading.Thread, "start", none_left)
+        jobs = [executor.run(lambda i=i: i) for i in range(5)]  # type: ignore[misc]
+        assert await asyncio.gather(*jobs) == list(range(5))
+        assert executor.unfinished == 0
+        monkeypatch.undo()
+        assert await asyncio.gather(executor.run(lambda: 1), executor.run(lambda: 2)) == [1, 2]
+        assert executor.unfinished == 0
+
+    loop.run_until_complete(main())
+
+
 def test_completions_share_one_wake_up(
     loop: asyncio.AbstractEventLoop, executor: HostExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,7 +32,18 @@ def command() -> None:
     """Transactions: which there are, which hang, and an end for those."""
 
 
-command.add_command(producers, "describe-producers")
+command.add_command(
+    click.Command(
+        "describe-producers",
+        callback=producers.callback,
+        params=producers.params,
+        help=producers.help,
+        epilog=examples(
+            "barnabas transactions describe-producers orders",
+            "barnabas transactions describe-producers orders -p 0 -o json",
+        ),
+    )
+)
 
 
 @command.command(
