@@ -23,7 +23,7 @@ from barnabas.groups.consumer.leaving import time_is_over
 from barnabas.groups.consumer.replay import replay_consumer
 from barnabas.groups.consumer.steps import restart_all
 from barnabas.groups.consumer.subscriptions import regexes_resolved
-from barnabas.groups.consumer.timers import ConsumerTimer, Wait
+from barnabas.groups.consumer.timers import ConsumerTimer
 from barnabas.groups.consumer.topics import Topics
 from barnabas.groups.context import RequestContext
 from barnabas.groups.counters import GroupCounters
@@ -56,6 +56,9 @@ from barnabas.wire.uuids import ZERO
 
 EXPIRY: Final = "expiry"
 """The timer of the look for expired offsets."""
+
+FENCE_AGAIN_MS: Final = 500
+"""When a member is fenced whose end the log did not take (Kafka's)."""
 
 
 class GroupShard:
@@ -245,7 +248,7 @@ class GroupShard:
             adopt_generation(group, value)
             self._counters.completed_rebalances += completing and group.state is State.STABLE
         else:
-            groups[group_id] = group_of(group_id, value)
+            groups[group_id] = self.state.take_downgraded(value) or group_of(group_id, value)
 
     def replay_marker(self, producer_id: int, producer_epoch: int, *, commit: bool) -> None:
         """The offsets of a transaction count, or are forgotten."""
@@ -272,16 +275,15 @@ class GroupShard:
         if key == EXPIRY:
             return self._expire(now)
         effects = Effects()
-        if isinstance(key, ConsumerTimer) and key.wait is not Wait.DOWNGRADE:
+        if isinstance(key, ConsumerTimer):
             time_is_over(self.state, key, effects, now)
+            effects.refused = lambda _: _again(key, now)
             return effects
-        assert isinstance(key, JoinTimer | SyncTimer | SessionTimer | ConsumerTimer)
+        assert isinstance(key, JoinTimer | SyncTimer | SessionTimer)
         group = self.state.classic(key.group_id)
         if group is None:
             return effects
         match key:
-            case ConsumerTimer():
-                rebalance.prepare(self.state, group, effects, now)
             case JoinTimer():
                 rebalance.join_phase_over(self.state, group, effects, now)
             case SyncTimer():
@@ -314,6 +316,12 @@ class GroupShard:
             if isinstance(group, ClassicGroup)
             for ticket in rebalance.waiting(group)
         ]
+
+
+def _again(key: ConsumerTimer, now: Now) -> Effects:
+    effects = Effects()
+    effects.set_timer(key, now.monotonic + FENCE_AGAIN_MS)
+    return effects
 
 
 def tombstones(effects: Effects) -> int:

@@ -13,6 +13,7 @@ from barnabas.groups.offsets.table import OffsetTable
 if TYPE_CHECKING:
     from barnabas.groups.context import RequestContext
     from barnabas.groups.settings import GroupSettings
+    from barnabas.wire.message import Message
 
 AnyGroup: TypeAlias = ClassicGroup | ConsumerGroup
 """A group of any kind: what offsets and administration need of one."""
@@ -65,6 +66,9 @@ class GroupsState:
         """The version of the metadata in which topics were last created."""
         self.resolutions: list[Resolution] = []
         """What decisions have asked for since it was last looked at."""
+        self.downgraded: tuple[Message | None, ClassicGroup] | None = None
+        """The last consumer group that was written as a classic one: that very value, and the group
+        that is there once it is replayed. Nobody takes what the log refused."""
         self.resolving: dict[str, None] = {}
         """Groups whose regular expressions are being looked up."""
 
@@ -77,6 +81,12 @@ class GroupsState:
         """The consumer group of this id, if it is one."""
         group = self.groups.get(group_id)
         return group if isinstance(group, ConsumerGroup) else None
+
+    def take_downgraded(self, value: Message) -> ClassicGroup | None:
+        """The group that a decision has just written as `value`."""
+        written, group = self.downgraded or (None, None)
+        self.downgraded = None
+        return group if written is value else None
 
     def ask(self, group_id: str, regexes: tuple[str, ...], context: RequestContext) -> None:
         """Have somebody look up which topics match these expressions."""

@@ -252,6 +252,36 @@ def test_a_member_that_does_not_revoke_in_time_is_fenced() -> None:
     assert desk.held("b") == [0, 1, 2, 3, 4, 5]
 
 
+def test_a_silent_member_is_fenced_once_the_log_takes_it() -> None:
+    """Its partitions must not be lost because there were too few replicas at that moment."""
+    desk = ConsumerDesk()
+    desk.settle("a")
+    for _ in range(3):
+        desk.refuse = ErrorCode.COORDINATOR_NOT_AVAILABLE
+        desk.advance(45_000)
+        desk.advance(499)
+        assert desk.refuse is None
+        assert list(desk.consumers().members) == ["a"]
+        desk.reload()
+    desk.refuse = ErrorCode.COORDINATOR_NOT_AVAILABLE
+    desk.advance(45_500)
+    assert desk.refuse is None
+    assert not desk.consumers().members
+
+
+def test_a_heartbeat_that_the_log_refuses_is_a_sign_of_life() -> None:
+    desk = ConsumerDesk()
+    desk.settle("a")
+    desk.advance(40_000)
+    desk.topic("t", 8)
+    desk.refuse = ErrorCode.COORDINATOR_NOT_AVAILABLE
+    assert desk.error("a", owned={"t": range(6)}) == ErrorCode.COORDINATOR_NOT_AVAILABLE
+    desk.advance(44_999)
+    assert desk.consumers().members
+    desk.advance(1)
+    assert not desk.consumers().members
+
+
 def test_deadlines_begin_anew_after_a_load() -> None:
     desk = ConsumerDesk()
     desk.settle("a")

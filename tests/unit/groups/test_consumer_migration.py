@@ -304,11 +304,49 @@ def test_the_last_member_of_the_new_protocol_leaves_a_classic_group() -> None:
     assert desk.written(before)[-2] == "-ConsumerGroupMetadata"
     group = desk.group()
     assert (group.generation, list(group.members)) == (epoch, [desk.owner, desk.idle])
-    desk.advance(0)
     assert group.state is State.PREPARING
     one = desk.join(desk.owner, protocols=desk.meta)
     desk.join(desk.idle, protocols=desk.meta)
     assert one.response.generation_id == epoch + 1
+
+
+def test_nobody_is_given_what_another_may_still_have_after_a_downgrade() -> None:
+    """Assignments of the target are for the log; the members have to join again at once."""
+    desk = MigrationDesk()
+    desk.classic()
+    desk.note("new", desk.start("new"))
+    joined = desk.rejoin(desk.idle, {})
+    assert desk.member(desk.idle).state is MemberState.UNRELEASED
+    assert joined.generation_id == desk.consumers().epoch
+    desk.beat("new", -1)  # the owner still has everything
+    sync = desk.sync(desk.idle, joined.generation_id).response
+    assert (sync.error_code, sync.assignment) == (ErrorCode.REBALANCE_IN_PROGRESS, b"")
+
+
+def test_a_downgraded_group_knows_all_protocols_of_its_members() -> None:
+    desk = MigrationDesk()
+    both = {"range": subscription(["t"]), "roundrobin": subscription(["t"])}
+    desk.classic()
+    desk.note("new", desk.start("new"))
+    for member in (desk.owner, desk.idle):
+        desk.join(member, protocols=both)
+    desk.beat("new", -1)
+    other = desk.join(protocols={"roundrobin": subscription(["t"])}).response
+    assert other.error_code == ErrorCode.MEMBER_ID_REQUIRED
+    desk.reload()
+    group = desk.group()
+    assert (group.state, group.subscribed) == (State.STABLE, frozenset({"t"}))
+
+
+def test_a_refused_downgrade_leaves_the_consumer_group_there() -> None:
+    desk = mixed()
+    epoch = desk.consumers().epoch
+    desk.refuse = ErrorCode.COORDINATOR_NOT_AVAILABLE
+    desk.beat("new", -1)
+    assert desk.consumers().epoch == epoch
+    desk.beat("new", -1)
+    assert list(desk.group().members) == [desk.owner, desk.idle]
+    assert desk.group().state is State.PREPARING
 
 
 def test_a_fenced_last_member_leaves_a_classic_group() -> None:

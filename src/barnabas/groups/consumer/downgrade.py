@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from barnabas.coordinator.effects import Effects, Now
-from barnabas.groups.classic.group import ClassicGroup
+from barnabas.groups.classic.group import ClassicGroup, State
 from barnabas.groups.classic.member import ClassicMember, Protocol
+from barnabas.groups.classic.rebalance import prepare
 from barnabas.groups.classic.records import write_generation
 from barnabas.groups.classic.timers import SessionTimer
 from barnabas.groups.consumer.embedded import version_of, write_assignment
 from barnabas.groups.consumer.group import CONSUMER, ConsumerGroup
 from barnabas.groups.consumer.member import ConsumerMember, Partitions
 from barnabas.groups.consumer.records import write_group_tombstones
-from barnabas.groups.consumer.timers import ConsumerTimer, Wait, cancel_timers
+from barnabas.groups.consumer.timers import cancel_timers
 from barnabas.wire.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def downgrade(
 
     `joining`: the classic member that takes the place, and the assignment, of the static member
     that leaves; its records have been written in these effects. The members' assignments are those
-    of the target. `rebalance`: they join again as soon as it has been replayed.
+    of the target. `rebalance`: they have to join again. Memory keeps all that the members told of
+    their assignors; the record has only what they told the chosen one.
     """
     gone = {member.member_id for member in leaving}
     places = {
@@ -72,16 +74,18 @@ def downgrade(
             timer, now.monotonic + classic.members[member.member_id].session_timeout_ms
         )
     classic.protocol = classic.select_protocol()
+    classic.note_subscriptions()
     sources = {new: old for old, new in places.items()}
-    assignments = {}
     for member_id, each in classic.members.items():
         target = group.target_of(sources[member_id])
-        assignments[member_id] = _assignment(state, each.metadata(classic.protocol), target)
-    write_generation(effects, classic, assignments)
+        each.assignment = _assignment(state, each.metadata(classic.protocol), target)
+    classic.move_to(State.STABLE, now.wall)
+    write_generation(effects, classic, {m.member_id: m.assignment for m in classic.members.values()})
+    state.downgraded = effects.records[-1].value, classic
     for member_id in group.members:
         cancel_timers(effects, group.group_id, member_id)
     if rebalance:
-        effects.set_timer(ConsumerTimer(group.group_id, "", Wait.DOWNGRADE), now.monotonic)
+        prepare(state, classic, effects, now)
 
 
 def _classic(member: ConsumerMember) -> ClassicMember:

@@ -91,8 +91,15 @@ def _stay(
     )
     if request.member_epoch == JOINING or _is_full(request) or new.assigned != old.assigned:
         response.assignment = _assignment(new.assigned)
-    # Others may wait in a classic group that this makes a consumer group: not with its failure.
-    effects.refused = lambda error: Effects().reply(ticket, refuse_heartbeat(error))
+
+    def refused(error: ErrorCode) -> Effects:
+        # It lives, whatever the log says. Others may wait in a classic group that this makes a
+        # consumer group: not with its failure.
+        after = Effects()
+        restart_session(after, group.group_id, member_id, state.session_ms(group.group_id), now)
+        return after.reply(ticket, refuse_heartbeat(error))
+
+    effects.refused = refused
     return effects.reply(ticket, response)
 
 

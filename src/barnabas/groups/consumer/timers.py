@@ -17,8 +17,6 @@ class Wait(Enum):
     """A classic member was told to join again."""
     SYNC = "sync"
     """A classic member has joined, and has to ask for its assignment."""
-    DOWNGRADE = "downgrade"
-    """Nothing: the group has just become a classic one and has to rebalance."""
 
 
 class ConsumerTimer(NamedTuple):
