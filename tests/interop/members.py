@@ -212,19 +212,22 @@ class Group:
         names = {member.name for member in members}
 
         def shared() -> bool:
-            owned = {name: mine for name, mine in self._owned.items() if mine}
-            alone = sum(map(len, owned.values())) == PARTITIONS
-            return (
-                names <= self._busy
-                and owned.keys() == names
-                and alone
-                and len(set().union(*owned.values())) == PARTITIONS
-            )
+            return names <= self._busy and self._all_owned_by(names)
 
         self._await(shared, lambda: f"{sorted(names)} share: {self._owned}")
 
+    def _all_owned_by(self, names: set[str]) -> bool:
+        owned = {name: mine for name, mine in self._owned.items() if mine}
+        alone = sum(map(len, owned.values())) == PARTITIONS
+        return owned.keys() == names and alone and len(set().union(*owned.values())) == PARTITIONS
+
     def generation(self, *members: Member) -> int:
-        """Wait until the group rests and all of these have one generation or epoch; returns it."""
+        """Wait until the group rests and all of these have one generation or epoch; returns it.
+
+        While somebody still has to give up what another waits for (cooperative members do it once
+        they know their assignment), the next generation is on its way.
+        """
+        names = {member.name for member in members}
         admin = AdminClient({"bootstrap.servers": self.node.address})
         deadline = time.monotonic() + WAIT_SECONDS
         while True:
@@ -234,7 +237,8 @@ class Group:
             assert time.monotonic() < deadline, about.state
 
         def agreed() -> bool:
-            return len({self._generations[member.name] for member in members}) == 1
+            told = {self._generations[name] for name in names}
+            return len(told) == 1 and self._all_owned_by(names)
 
         self._await(agreed, lambda: f"generations: {self._generations}")
         agreed_on = self._generations[members[0].name]

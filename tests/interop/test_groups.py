@@ -52,7 +52,8 @@ STATIC = (
     Case("franz-go", "cooperative-sticky", static=True),
     Case("barnabas", "cooperative-sticky", static=True),
 )
-LONG_MS = 30_000
+LONG_MS = 60_000
+"""Longer than a JVM needs to start on a busy machine."""
 RANGE = ("barnabas", "java", "franz-go", "confluent", "sarama", "kafka-python", "aiokafka")
 """Clients whose range assignors know each other's words."""
 

@@ -25,6 +25,8 @@ def settings_of(notes: Notes, address: str) -> dict[str, Any]:
         "isolation.level": chosen.isolation,
         "fetch.wait.max.ms": 50,
         "topic.metadata.refresh.interval.ms": 1000,
+        # Its 10 s are longer than a session here: it would be put out whenever the node restarts.
+        "reconnect.backoff.max.ms": 1000,
     }
     if chosen.instance is not None:
         settings["group.instance.id"] = chosen.instance

@@ -109,3 +109,18 @@ def test_the_output_of_a_loop_is_exactly_that_of_its_input(
     inputs = [["a1", "b1"], ["a2"]]
     checked = check_transformed(inputs, outputs, str.upper, lambda value: value[0])
     assert {violation.rule for violation in checked} == found
+
+
+def test_who_is_killed_may_have_been_put_out_before() -> None:
+    """It had no time to learn it; that it was a member still is shown by a commit alone."""
+    mine = '"group":"g","partitions":[["t",0]]'
+    lines = [
+        f'{{"event":"assigned","client":"a","at":1,{mine}}}',
+        f'{{"event":"assigned","client":"b","at":5,{mine}}}',
+        '{"event":"crashed","client":"a","at":9}',
+    ]
+    assert rules(read_events(lines)) == set()
+    assert rules(read_events(lines[:2])) == {"owned twice"}
+    commit = '"group":"g","begun":6,"offsets":[["t",0,3]]'
+    lines.append(f'{{"event":"committed","client":"a","at":7,{commit}}}')
+    assert rules(read_events(lines)) == {"fenced"}

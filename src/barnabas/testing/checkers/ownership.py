@@ -16,7 +16,7 @@ class _Tenure(NamedTuple):
     begun: int
     ended: float
     zombie: bool
-    """Its owner was put out, and learnt so later."""
+    """Its owner was put out, and learnt so later, or may never have learnt it as it was killed."""
 
 
 def check_ownership(events: list[Event]) -> list[Violation]:
@@ -106,7 +106,7 @@ def _tenures(events: list[Event]) -> dict[tuple[str, Place], list[_Tenure]]:
             case Crashed():
                 for group, client, place in list(open_ones):
                     if client == event.client:
-                        end(group, client, place, event.at, zombie=False)
+                        end(group, client, place, event.at, zombie=True)
     for group, client, place in list(open_ones):
         end(group, client, place, float("inf"), zombie=False)
     return found
