@@ -92,6 +92,22 @@ BUGS = (
         (MOVE + "test_the_last_member_of_the_new_protocol_leaves_a_classic_group",),
     ),
     Bug(
+        "a target handed out by a downgrade",
+        "A member of a downgraded group is given what another may still have.",
+        "groups/shard.py",
+        "self.state.take_downgraded(value) or group_of(group_id, value)",
+        "group_of(group_id, value)",
+        (MOVE + "test_nobody_is_given_what_another_may_still_have_after_a_downgrade",),
+    ),
+    Bug(
+        "a deadline that counts once",
+        "A dead member keeps its partitions for good because the log did not take its end.",
+        "groups/shard.py",
+        "            effects.refused = lambda _: _again(key, now)\n",
+        "",
+        (BEAT + "test_a_silent_member_is_fenced_once_the_log_takes_it",),
+    ),
+    Bug(
         "topics that must not be known",
         "A regular expression matches topics that its member may not describe.",
         "server/coordinators/groups.py",
