@@ -80,7 +80,9 @@ def downgrade(
         target = group.target_of(sources[member_id])
         each.assignment = _assignment(state, each.metadata(classic.protocol), target)
     classic.move_to(State.STABLE, now.wall)
-    write_generation(effects, classic, {m.member_id: m.assignment for m in classic.members.values()})
+    write_generation(
+        effects, classic, {m.member_id: m.assignment for m in classic.members.values()}
+    )
     state.downgraded = effects.records[-1].value, classic
     for member_id in group.members:
         cancel_timers(effects, group.group_id, member_id)
