@@ -141,7 +141,7 @@ class Engine:
         self._queue: deque[Item] = deque()
         self._queued_bytes = 0
         self._lock = Lock()
-        self._awake = False
+        self._awake = self._stopped = False
         self._tasks: set[asyncio.Task[None]] = set()
         self.inherited = False
         """This is a copy in a forked process: the thread is not here."""
@@ -176,12 +176,13 @@ class Engine:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._sender.close(flush=False)
-        error = ClientError("the producer was closed before this was delivered")
-        while self._queue:
-            self._fail(self._queue.popleft(), error)
-        await self._cluster.close()
-        self._ports.close()
+        try:
+            await self._sender.close(flush=False)
+        finally:
+            self._stopped = True
+            self._fail_queued()
+            await self._cluster.close()
+            self._ports.close()
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -196,10 +197,16 @@ class Engine:
         return self._queued_bytes + self._sender.buffered_bytes >= self._memory
 
     def put(self, item: Item) -> None:
-        """Queue something to do. Raises `ClientError` in a forked process."""
+        """Queue something to do. Raises `ClientError` in a forked process.
+
+        Once the producer is closed it fails at once.
+        """
         if self.inherited:
             raise ClientError("this belongs to the process that was forked")
         self._queue.append(item)
+        if self._stopped:  # looked at behind the append: whoever comes later clears the queue
+            self._fail_queued()
+            return
         if not self._awake:
             try:
                 self._awake = True
@@ -315,9 +322,21 @@ class Engine:
         finally:
             item.latch.set(error)
 
+    def _fail_queued(self) -> None:
+        """On any thread: nobody looks at the queue any more."""
+        error = ClientError("the producer was closed before this was delivered")
+        while True:
+            try:
+                item = self._queue.popleft()
+            except IndexError:
+                return
+            self._fail(item, error)
+
     def _fail(self, item: Item, error: Exception) -> None:
         if isinstance(item, One):
             item.delivery.batch = refused(item.topic, error)
+            with self._lock:
+                self._queued_bytes -= item.size
         elif isinstance(item, _Watch):
             Delivery.add_done_callback(item.delivery, item.callback)
         else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -18,7 +17,7 @@ from barnabas.client.blocking_engine import (
 )
 from barnabas.client.errors import ClientError
 from barnabas.client.producer import transactions_of
-from barnabas.client.rows import as_bytes, as_headers, as_time, record_size
+from barnabas.client.rows import as_bytes, as_headers, as_time, check_partition, record_size
 from barnabas.client.sender import Sender
 from barnabas.client.settings import producer_settings
 from barnabas.host.background import Latch, at_fork
@@ -26,7 +25,8 @@ from barnabas.ports import Buffer
 from barnabas.records.record import Headers
 
 _log = logging.getLogger("barnabas.client.producer")
-_producers: weakref.WeakSet[Producer] = weakref.WeakSet()
+_producers: set[Producer] = set()
+"""Those that run: also one that nobody refers to any more delivers what it was given."""
 _inherited: list[Engine] = []
 """What a forked process must leave alone: even to free it would touch what the parent uses."""
 
@@ -67,6 +67,7 @@ class Producer:
         what is not delivered by then fails.
         """
         engine, self._engine, self._closed = self._engine, None, True
+        _producers.discard(self)
         if engine is None:
             return
         try:
@@ -103,6 +104,8 @@ class Producer:
             value = as_bytes("value", value)
         if key is not None and type(key) is not bytes:
             key = as_bytes("key", key)
+        if partition is not None:
+            check_partition(partition)
         if timestamp_ms is not None:
             as_time(timestamp_ms)
         kept = as_headers(headers) if headers else ()

@@ -70,7 +70,8 @@ class Connection:
         except TimeoutError:
             self.close()
             raise CannotConnect(f"{host}:{port} did not answer within {setup_s:g} s") from None
-        except (OSError, ClientError) as error:
+        except (OSError, ClientError, KafkaError, ValueError, OverflowError, RuntimeError) as error:
+            # Also names and ports that no resolver takes, and an interpreter that is ending.
             self.close()
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise CannotConnect(f"{host}:{port}: {reason}") from error

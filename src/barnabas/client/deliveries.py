@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -10,6 +11,8 @@ from typing import Any, Final, NamedTuple
 from barnabas.client.accumulator import Piece
 from barnabas.client.batches import Batch
 from barnabas.client.errors import DeliveryFailed
+
+_log = logging.getLogger("barnabas.client.producer")
 
 
 class RecordMetadata(NamedTuple):
@@ -90,20 +93,27 @@ class Delivery:
         return RecordMetadata(batch.topic, batch.partition, offset, batch.timestamp_of(self.index))
 
     def add_done_callback(self, callback: Callable[[Delivery], object]) -> None:
-        """Call `callback` with this once the fate is known; at once if it is."""
+        """Call `callback` with this once the fate is known; at once if it is. What it raises is
+        logged: it must not keep others from hearing of theirs."""
         batch = self.batch
         batch.heard = True
         if batch.done:
-            callback(self)
+            self._tell(callback)
             return
 
         def settled(known: Batch) -> None:
             if known is self.batch:
-                callback(self)
+                self._tell(callback)
             else:  # it waited for its topic, and is in a batch now
                 self.add_done_callback(callback)
 
         batch.listeners.append(settled)
+
+    def _tell(self, callback: Callable[[Delivery], object]) -> None:
+        try:
+            callback(self)
+        except Exception:
+            _log.exception("a callback of a record for %s raised", self.batch.topic)
 
     def __await__(self) -> Generator[Any, None, RecordMetadata]:
         while not self.batch.done:

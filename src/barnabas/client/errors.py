@@ -6,7 +6,12 @@ never reached a node, or its answer never reached us.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 from barnabas.wire.errors import ErrorCode
+
+T = TypeVar("T")
 
 
 class ClientError(Exception):
@@ -43,6 +48,13 @@ class BufferFull(ClientError):
 
 class RecordTooLarge(ClientError):
     """A record alone exceeds the producer's request limit."""
+
+
+def only(entries: Sequence[T], what: str) -> T:
+    """What a node says about the one thing that it was asked. Raises `ClientError` for silence."""
+    if not entries:
+        raise ClientError(f"the answer to {what} is empty")
+    return entries[0]
 
 
 def error_code(code: int) -> ErrorCode:

@@ -1,11 +1,16 @@
-"""Produce requests made of batches, and their answers taken apart."""
+"""Produce requests made of batches, their answers taken apart, and the id to send them under."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from barnabas.client.batches import Batch
+from barnabas.client.batches import Batch, Identity
+from barnabas.client.cluster import Cluster
+from barnabas.client.errors import error_code
 from barnabas.client.metadata import MetadataCache
+from barnabas.wire.errors import ErrorCode, KafkaError
+from barnabas.wire.messages.init_producer_id_request import InitProducerIdRequest
+from barnabas.wire.messages.init_producer_id_response import InitProducerIdResponse
 from barnabas.wire.messages.produce_request import (
     PartitionProduceData,
     ProduceRequest,
@@ -52,3 +57,16 @@ def outcomes(
     }
     for batch in batches:
         yield batch, answers.get((batch.topic, batch.partition))
+
+
+async def ask_identity(cluster: Cluster, timeout_ms: int) -> Identity:
+    """A producer id without transactions. Raises `KafkaError`, `ClientError` when time is up."""
+
+    async def attempt() -> Identity:
+        request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000)
+        response = await cluster.ask(request, InitProducerIdResponse)
+        if response.error_code != ErrorCode.NONE:
+            raise KafkaError(error_code(response.error_code), "no producer id")
+        return Identity(response.producer_id, response.producer_epoch)
+
+    return await cluster.retrying(attempt, timeout_ms)

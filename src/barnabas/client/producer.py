@@ -11,7 +11,7 @@ from barnabas.client.cluster import Cluster
 from barnabas.client.deliveries import Deliveries, Delivery, refused
 from barnabas.client.errors import BufferFull, RecordTooLarge
 from barnabas.client.producer_transactions import Transactions
-from barnabas.client.rows import as_bytes, as_headers, as_time
+from barnabas.client.rows import as_bytes, as_headers, as_time, check_partition
 from barnabas.client.sender import Sender
 from barnabas.client.settings import producer_settings
 from barnabas.host import HostPorts, open_ports
@@ -106,6 +106,8 @@ class Producer:
             value = as_bytes("value", value)
         if key is not None and type(key) is not bytes:
             key = as_bytes("key", key)
+        if partition is not None:
+            check_partition(partition)
         if timestamp_ms is not None:
             as_time(timestamp_ms)
         kept = as_headers(headers) if headers else ()

@@ -294,7 +294,9 @@ class ProducerCore:
         self._in_flight[node] -= 1
 
     def acknowledged(self, batch: Batch, base_offset: int, log_append_time: int) -> None:
-        """The node has the batch."""
+        """The node has the batch. Nothing new if it was given up meanwhile (`abandon`)."""
+        if batch.done:
+            return
         batch.base_offset = base_offset
         batch.log_append_time = log_append_time
         queue = self._queues[batch.topic, batch.partition]
@@ -307,8 +309,10 @@ class ProducerCore:
         """An attempt failed: a `KafkaError` is the node's answer, anything else means no answer.
 
         `moved`: the answer named a leader that was not known yet, so there is no need to wait
-        (KIP-951).
+        (KIP-951). Nothing new if the batch was given up meanwhile (`abandon`).
         """
+        if batch.done:
+            return
         queue = self._queues[batch.topic, batch.partition]
         queue.in_flight -= 1
         batch.last_error = error

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, TypeVar
 
 from barnabas.client.cluster import Cluster
 from barnabas.client.config import ProducerConfig
 from barnabas.client.connection import Connection
-from barnabas.client.errors import CannotConnect, ClientError, error_code
+from barnabas.client.errors import CannotConnect, ClientError, error_code, only
 from barnabas.client.producer_core import ProducerCore
 from barnabas.client.transaction_core import FATAL_OF_COORDINATOR, Name, State, TransactionCore
 from barnabas.wire.errors import ErrorCode, KafkaError
@@ -95,21 +96,30 @@ class Transactions:
     async def commit(self) -> None:
         """Deliver all records of the transaction and commit it.
 
-        Raises what a record failed with; then the transaction can only be aborted.
+        Raises what a record failed with; then the transaction can only be aborted. So can one whose
+        commit was cancelled.
         """
-        self._state.require(State.OPEN)
-        await self._quiesce()
-        self._state.commit()
-        await self._end(committed=True)
+        self._state.commit()  # what is sent from now on is refused, not left behind
+        try:
+            await self._quiesce()
+            self._state.require(State.ENDING)
+            await self._end(committed=True)
+        except asyncio.CancelledError:
+            self._state.interrupted(ClientError("the commit was cancelled"))
+            raise
 
     async def abort(self) -> None:
         """Drop what was not sent, and make what was sent invisible."""
         self._state.abort()
         error = ClientError("the transaction was aborted")
         self._drop(error)
-        await self._quiesce()
-        self._drop(error)
-        await self._end(committed=False)
+        try:
+            await self._quiesce()
+            self._drop(error)
+            await self._end(committed=False)
+        except asyncio.CancelledError:
+            self._state.interrupted(ClientError("the abort was cancelled"))
+            raise
 
     async def send_offsets(
         self,
@@ -253,7 +263,8 @@ class Transactions:
         node = self._coordinators.get((kind, key))
         if node is None:
             request = FindCoordinatorRequest(key_type=kind, coordinator_keys=[key])
-            found = (await self._cluster.ask(request, FindCoordinatorResponse)).coordinators[0]
+            answer = await self._cluster.ask(request, FindCoordinatorResponse)
+            found = only(answer.coordinators, "FindCoordinator")
             _check(found.error_code, f"coordinator of {key}")
             self._cluster.metadata.met(found.node_id, found.host, found.port, None)
             node = self._coordinators[kind, key] = found.node_id

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from operator import itemgetter
-from typing import Any
+from typing import Any, SupportsIndex
 
 from barnabas.client.errors import RecordTooLarge
 from barnabas.records.record import Headers
@@ -221,6 +221,12 @@ def as_time(timestamp_ms: int) -> None:
         raise TypeError(f"timestamp: a number is wanted, not {type(timestamp_ms).__name__}")
     if not 0 <= timestamp_ms < 1 << 63:
         raise ValueError(f"timestamp: {timestamp_ms} ms is no time")
+
+
+def check_partition(partition: object) -> None:
+    """Raises `TypeError` for what is no number of a partition, and not None either."""
+    if partition is not None and not isinstance(partition, SupportsIndex):
+        raise TypeError(f"partition: a number is wanted, not {type(partition).__name__}")
 
 
 def check_topic(topic: str) -> None:

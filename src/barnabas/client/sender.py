@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
-from typing import Any, Final
+from typing import Final
 
 from barnabas.client.batches import Batch
+from barnabas.client.chores import Chores
 from barnabas.client.cluster import Cluster
 from barnabas.client.columns import cut
 from barnabas.client.config import ProducerConfig
@@ -18,17 +20,15 @@ from barnabas.client.deliveries import NOWHERE, Deliveries, Delivery, Failures, 
 from barnabas.client.errors import ClientError, RecordTooLarge, error_code
 from barnabas.client.metadata import TopicState
 from barnabas.client.parking import Parked, Parking
-from barnabas.client.produce_calls import outcomes, produce_request
+from barnabas.client.produce_calls import ask_identity, outcomes, produce_request
 from barnabas.client.producer_core import ProducerCore
 from barnabas.client.producer_transactions import Transactions
-from barnabas.client.rows import Rows, check_topic, checked
+from barnabas.client.rows import Rows, check_partition, check_topic, checked
 from barnabas.client.transaction_core import State, TransactionCore
 from barnabas.ports import Timer
 from barnabas.records.record import Headers
 from barnabas.wire.errors import ErrorCode, KafkaError
 from barnabas.wire.message import Message
-from barnabas.wire.messages.init_producer_id_request import InitProducerIdRequest
-from barnabas.wire.messages.init_producer_id_response import InitProducerIdResponse
 from barnabas.wire.messages.produce_request import ProduceRequest
 from barnabas.wire.messages.produce_response import ProduceResponse
 
@@ -63,11 +63,12 @@ class Sender:
         self._records = self._core.records
         self._timer: Timer | None = None
         self._room: list[asyncio.Future[None]] = []
-        self._chores: dict[str, asyncio.Task[None]] = {}
+        self._chores = Chores(self._chore_ended)
+        self._unsent: dict[int, list[list[Batch]]] = {}
         self._parking = Parking(self._records, self._fails)
         self._failures = Failures()
         self._fatal: Exception | None = None
-        self._closed = False
+        self._closed = self._pumping = False
         self.on_batch: Callable[[Batch], None] | None = None
         """Called with every batch once its fate is known."""
 
@@ -96,10 +97,8 @@ class Sender:
             self._closed = True
             if self._timer is not None:
                 self._timer.cancel()
-            chores = list(self._chores.values())
-            for chore in chores:
-                chore.cancel()
-            await asyncio.gather(*chores, return_exceptions=True)
+            await self._chores.cancel()
+            self._fatal = self._fatal or ClientError("the producer is closed")
             self._abandon(ClientError("the producer was closed before this was delivered"))
 
     # -- records in --
@@ -151,7 +150,7 @@ class Sender:
             delivery = into or Delivery(NOWHERE, 0)
             parked = Parked(delivery, partition, key, value, stamp, headers)
             if self._parking.park(topic, parked):
-                self._chore(f"topic {topic}", partial(self._look_up, topic))
+                self._chores.start(f"topic {topic}", partial(self._look_up, topic))
             return delivery
         batch = records.add(topic, partition, key, value, stamp, headers, own_time)
         if batch is None:
@@ -175,6 +174,8 @@ class Sender:
         try:
             await self.prepare(topic)
         except (KafkaError, ClientError) as error:
+            # Who hears of the failure may send to the topic again, at once.
+            self._chores.over(f"topic {topic}")
             failed = self._parking.fail(topic, error)
             if failed is not None:
                 self._settled(failed)
@@ -244,6 +245,7 @@ class Sender:
         self, topic: str, partition: int | None, rows: Rows, deliveries: Deliveries
     ) -> None:
         records = self._records
+        check_partition(partition)
         if not records.knows(topic):
             await self.prepare(topic)
         for chunk in rows.chunks():
@@ -293,9 +295,7 @@ class Sender:
 
     async def _quiesce(self) -> None:
         while self._parking and self._fatal is None:
-            await asyncio.wait(
-                [chore for name, chore in self._chores.items() if name.startswith("topic ")]
-            )
+            await asyncio.wait(self._chores.named("topic "))
         self._core.close_batches()
         waiting = self._core.unfinished()
         self._pump()
@@ -322,39 +322,41 @@ class Sender:
 
     def _pump(self) -> None:
         """Send what may be sent, start chores that are due, set the timer for the rest."""
-        if self._closed:
+        if self._closed or self._pumping:
             return
         now = self._clock.monotonic_ms()
-        for node, batches in self._core.drain(self._cluster.metadata.leader, now).items():
-            self._dispatch(node, batches)
+        with self._alone():
+            while calls := self._core.drain(self._cluster.metadata.leader, now):
+                for node, batches in calls.items():
+                    self._dispatch(node, batches)
+                if self._config.acks:
+                    break  # an answer will ask for what is next
         if self._transaction is not None and self._transaction.asked:
-            self._chore("transaction", self._register)
+            self._chores.start("transaction", self._register)
         if self._core.wants_identity:
-            self._chore("identity", self._fetch_identity)
+            self._chores.start("identity", self._fetch_identity)
         if now - self._cluster.metadata.updated_ms >= self._cluster.config.metadata_max_age_ms:
             self._core.stale_topics.update(self._records.topics)
         if self._core.stale_topics:
-            self._chore("metadata", self._refresh)
+            self._chores.start("metadata", self._refresh)
         if self._timer is not None:
             self._timer.cancel()
         wait = self._core.wait_ms(now)
         self._timer = None if wait is None else self._clock.call_later(wait, self._pump)
 
-    def _chore(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run `work` in the background unless it is running already, then look again."""
-        if name in self._chores:
-            return
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """What is sent in here must not call for more that would overtake the rest of it."""
+        self._pumping = True
+        try:
+            yield
+        finally:
+            self._pumping = False
 
-        def done(task: asyncio.Task[None]) -> None:
-            del self._chores[name]
-            if not task.cancelled():
-                if (error := task.exception()) is not None:
-                    self._stop(error)
-                self._pump()
-
-        task = asyncio.ensure_future(work())
-        self._chores[name] = task
-        task.add_done_callback(done)
+    def _chore_ended(self, error: BaseException | None) -> None:
+        if error is not None:
+            self._stop(error)
+        self._pump()
 
     def _stop(self, error: BaseException) -> None:
         """Nothing can be sent any more: fail what waits and what comes."""
@@ -385,16 +387,13 @@ class Sender:
         self._core.drop_unsent(error)
 
     async def _fetch_identity(self) -> None:
-        async def attempt() -> None:
-            response = await self._cluster.ask(
-                InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000),
-                InitProducerIdResponse,
-            )
-            if response.error_code != ErrorCode.NONE:
-                raise KafkaError(error_code(response.error_code), "no producer id")
-            self._core.identified(response.producer_id, response.producer_epoch)
-
-        await self._cluster.retrying(attempt, self._config.delivery_timeout_ms)
+        limit = self._config.delivery_timeout_ms
+        try:
+            self._core.identified(*await ask_identity(self._cluster, limit))
+        except (ClientError, KafkaError) as error:
+            if isinstance(error, KafkaError) and not error.code.retriable:
+                raise
+            self._core.wants_identity = False  # the next batch asks again
 
     async def _refresh(self) -> None:
         topics = sorted(self._core.stale_topics)
@@ -412,18 +411,26 @@ class Sender:
 
     def _dispatch(self, node: int, batches: list[Batch]) -> None:
         connection = self._cluster.open_connection(node)
-        if connection is not None:
+        if node in self._unsent:  # behind what waits for the connection
+            self._unsent[node].append(batches)
+        elif connection is not None:
             self._send(connection, node, batches)
-            return
-        self._chore(f"connect {id(batches)}", partial(self._connect, node, batches))
+        else:
+            self._unsent[node] = [batches]
+            self._chores.start(f"connect {node}", partial(self._connect, node))
 
-    async def _connect(self, node: int, batches: list[Batch]) -> None:
+    async def _connect(self, node: int) -> None:
+        failure: ClientError | None = None
         try:
             connection = await self._cluster.connection(node)
         except ClientError as error:
-            self._not_sent(node, batches, error)
-        else:
-            self._send(connection, node, batches)
+            failure = error
+        with self._alone():
+            for batches in self._unsent.pop(node):
+                if failure is not None:
+                    self._not_sent(node, batches, failure)
+                else:
+                    self._send(connection, node, batches)
 
     def _not_sent(self, node: int, batches: list[Batch], error: ClientError) -> None:
         """No bytes left: unlike a lost connection, this says that nothing was written."""
@@ -461,6 +468,7 @@ class Sender:
                 self._core.acknowledged(batch, -1, -1)
             else:
                 self._core.failed(batch, error, self._clock.monotonic_ms())
+        self._pump()
 
     def _answered(
         self, node: int, batches: list[Batch], response: Message | None, error: Exception | None

@@ -93,6 +93,14 @@ class TransactionCore:
         self.aborting = True
         self.error = None
 
+    def interrupted(self, error: Exception) -> None:
+        """Nobody waits for the end any more, and its outcome is not known."""
+        if self.state is State.ENDING:
+            self.state = State.FAILED
+            self.error = error
+            self.aborting = False
+            self._asked.clear()
+
     # -- partitions --
 
     def may_send(self, name: Name) -> bool:

@@ -14,6 +14,8 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"timestamp_ms": -1}, ValueError, "is no time"),
     ({"timestamp_ms": 1 << 63}, ValueError, "is no time"),
     ({"timestamp_ms": "now"}, TypeError, "timestamp: a number"),
+    ({"partition": "0"}, TypeError, "partition: a number"),
+    ({"partition": 0.0}, TypeError, "partition: a number"),
     ({"key": 5}, TypeError, "key: bytes or None"),
     ({"headers": [(b"a", b"b")]}, TypeError, "a name is a str"),
     ({"headers": [("a", "b")]}, TypeError, "header: bytes or None"),
@@ -26,6 +28,7 @@ MANY: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"headers": [[("a", "b")], []]}, TypeError, "header: bytes or None"),
     ({"headers": [[("\ud800", b"b")], []]}, ValueError, "surrogates"),
     ({"keys": [b"k"]}, ValueError, "2 values and 1 keys"),
+    ({"partition": 0.0}, TypeError, "partition: a number"),
     ({"partition": 9}, ValueError, "partitions 0 to 0"),
 ]
 TOPICS: list[tuple[Any, type[Exception], str]] = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import TypeVar
@@ -10,10 +11,12 @@ import pytest
 
 from barnabas.client.cluster import Cluster
 from barnabas.client.config import ClientConfig, ProducerConfig
+from barnabas.client.connection import Connection
 from barnabas.client.errors import CannotConnect, ConnectionLost, DeliveryFailed, RequestTimedOut
 from barnabas.client.fetcher import Fetcher
 from barnabas.client.offsets import EARLIEST, LATEST, list_offsets
 from barnabas.client.sender import Sender
+from barnabas.host import open_ports
 from barnabas.testing.sim import SimWorld
 from barnabas.wire.errors import ErrorCode, KafkaError
 from barnabas.wire.messages.metadata_request import MetadataRequest
@@ -351,3 +354,16 @@ def test_a_throttled_connection_that_is_lost_fails_what_it_holds() -> None:
         assert [record.value for record in node.records(0)] == [b"1", b"2"]
 
     play(work)
+
+
+@pytest.mark.parametrize(
+    ("host", "port"), [("x" * 70, 9092), ("a..b", 1), ("\0", 1), ("::1", 70_000)]
+)
+def test_an_address_that_is_none_can_not_be_connected_to(host: str, port: int) -> None:
+    async def main() -> None:
+        ports = open_ports(asyncio.get_running_loop())
+        with pytest.raises(CannotConnect):
+            await Connection.open(ports, ClientConfig(), host, port)
+        ports.close()
+
+    asyncio.run(main())

@@ -14,11 +14,13 @@ import pytest
 
 import barnabas
 from barnabas import Producer, sync
+from barnabas.client.blocking_engine import BlockingDelivery, One
 from barnabas.client.cluster import Cluster
 from barnabas.client.columns import Column
 from barnabas.client.errors import BufferFull, CannotConnect, ClientError, RecordTooLarge
 from barnabas.client.fetcher import Fetcher
 from barnabas.client.offsets import LATEST, list_offsets
+from barnabas.client.sender import Sender
 from barnabas.host import open_ports
 from barnabas.records.record import Record
 from barnabas.testing import Broker
@@ -319,6 +321,34 @@ def test_a_program_that_ends_without_closing_loses_nothing(broker: Broker) -> No
     assert [record.value for record in stored(broker, "ends")[0]] == [
         b"%d" % n for n in range(1000)
     ]
+
+
+def test_a_producer_that_nobody_refers_to_any_more_delivers(broker: Broker) -> None:
+    broker.create_topic("dropped")
+    body = "producer.send(sys.argv[2], b'x'); del producer"
+    run_program(broker, "dropped", body, 60_000)
+    assert [record.value for record in stored(broker, "dropped")[0]] == [b"x"]
+
+
+def test_what_reaches_a_closed_blocking_producer_fails_at_once(broker: Broker) -> None:
+    producer = sync.Producer(bootstrap_servers=broker.bootstrap_servers)
+    engine = producer._running()
+    producer.close()
+    late = BlockingDelivery(engine)
+    engine.put_record(One(late, "t", None, None, b"x", None, (), 1))
+    with pytest.raises(ClientError, match="closed"):
+        late.result(timeout=30)
+    with pytest.raises(ClientError, match="closed"):
+        engine.run(Sender.flush)
+
+
+def test_a_callback_that_raises_does_not_stop_a_blocking_producer(broker: Broker) -> None:
+    broker.create_topic("raises")
+    with sync.Producer(bootstrap_servers=broker.bootstrap_servers) as producer:
+        first = producer.send("raises", b"x")
+        first.result(timeout=30)
+        first.add_done_callback(lambda _: 1 / 0)
+        assert producer.send("raises", b"y").result(timeout=30).offset == 1
 
 
 def test_ctrl_c_in_the_middle_loses_nothing_and_mixes_nothing(broker: Broker) -> None:

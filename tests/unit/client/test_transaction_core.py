@@ -6,7 +6,7 @@ import pytest
 
 from barnabas.client.batches import Batch
 from barnabas.client.config import ProducerConfig
-from barnabas.client.errors import DeliveryFailed
+from barnabas.client.errors import ClientError, DeliveryFailed
 from barnabas.client.producer_core import ProducerCore
 from barnabas.client.transaction_core import FATAL_OF_COORDINATOR, State, TransactionCore
 from barnabas.records.batch import TRANSACTIONAL_BIT, read_header
@@ -179,3 +179,15 @@ def test_a_new_epoch_begins_all_sequences_anew() -> None:
     rig.drain()
     header = read_header(later.data or b"")
     assert (header.producer_epoch, header.base_sequence) == (4, 0)
+
+
+@pytest.mark.parametrize("step", ["commit", "abort"])
+def test_an_end_that_was_interrupted_can_only_be_aborted(step: str) -> None:
+    core = opened()
+    getattr(core, step)()
+    core.interrupted(ClientError("was cancelled"))
+    with pytest.raises(ClientError, match="was cancelled"):
+        core.require(State.OPEN)
+    core.abort()
+    core.ready()
+    core.begin(implicit=False)

@@ -138,3 +138,45 @@ def test_closing_aborts(broker: Broker) -> None:
         with other.transaction():
             other.send("closing", b"kept")
     assert committed(broker, "closing") == [b"kept"]
+
+
+def test_what_is_sent_during_the_commit_is_refused(broker: Broker) -> None:
+    broker.create_topic("late")
+
+    async def main() -> None:
+        async with Producer({**settings(broker, "late"), "linger.ms": 60_000}) as producer:
+            await producer.init_transactions()
+            await producer.begin_transaction()
+            await producer.partitions_for("late")
+            producer.send("late", b"kept")
+            commit = asyncio.ensure_future(producer.commit_transaction())
+            await asyncio.sleep(0)
+            with pytest.raises(RuntimeError, match="is ending a transaction"):
+                producer.send("late", b"refused")
+            await commit
+
+    asyncio.run(main())
+    assert committed(broker, "late") == [b"kept"]
+
+
+def test_a_commit_that_was_cancelled_leaves_the_producer_of_use(broker: Broker) -> None:
+    broker.create_topic("cancelled")
+
+    async def main() -> None:
+        async with Producer(settings(broker, "cancelled")) as producer:
+            await producer.init_transactions()
+            await producer.begin_transaction()
+            producer.send("cancelled", b"dropped")
+            commit = asyncio.ensure_future(producer.commit_transaction())
+            await asyncio.sleep(0)
+            commit.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await commit
+            with pytest.raises(ClientError, match="commit was cancelled"):
+                producer.send("cancelled", b"refused")
+            await producer.abort_transaction()
+            async with producer.transaction():
+                producer.send("cancelled", b"kept")
+
+    asyncio.run(main())
+    assert committed(broker, "cancelled") == [b"kept"]

@@ -12,7 +12,7 @@ from typing import TypeVar
 from barnabas.client.cluster import Cluster
 from barnabas.client.connection import Connection
 from barnabas.client.consumer.leases import OffsetAndMetadata
-from barnabas.client.errors import ConnectionLost, error_code
+from barnabas.client.errors import ConnectionLost, error_code, only
 from barnabas.client.fetch_core import TopicPartition
 from barnabas.client.membership.protocol import by_topic
 from barnabas.wire.errors import ErrorCode, KafkaError
@@ -58,7 +58,8 @@ class Coordinator:
     async def find(self) -> Connection:
         """Find it, and connect. Raises `KafkaError`, `ClientError`; after retriable ones try again."""
         request = FindCoordinatorRequest(key_type=_GROUP, coordinator_keys=[self.group_id])
-        found = (await self._cluster.ask(request, FindCoordinatorResponse)).coordinators[0]
+        answer = await self._cluster.ask(request, FindCoordinatorResponse)
+        found = only(answer.coordinators, "FindCoordinator")
         if found.error_code:
             raise KafkaError(error_code(found.error_code), f"group {self.group_id!r}")
         self.forget()
@@ -141,7 +142,8 @@ class Coordinator:
             member_id, epoch = member
             group = OffsetFetchRequestGroup(self.group_id, member_id or None, epoch, topics)
             request = OffsetFetchRequest(groups=[group], require_stable=True)
-            answer = (await self._ask(request, OffsetFetchResponse, _BY_NAME)).groups[0]
+            response = await self._ask(request, OffsetFetchResponse, _BY_NAME)
+            answer = only(response.groups, "OffsetFetch")
             self._raise(answer.error_code)
             found = {}
             for topic in answer.topics:
