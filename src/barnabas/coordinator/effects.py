@@ -51,9 +51,23 @@ class Effects:
     `producer`: (producer id, producer epoch) when the records are part of a transaction
     (TxnOffsetCommit); they are replayed as such. `guard`: what the verification of that transaction
     began with (KIP-890), None when it is open on the partition already.
+
+    `divisible`: each record stands for itself (tombstones), or is the only one and has to get in (the
+    end of a transaction). The runtime writes several batches when one would be larger than
+    max.message.bytes; a record that is so alone gets in. When a later batch is refused, the earlier
+    ones stay.
     """
 
-    __slots__ = ("guard", "orders", "producer", "records", "refused", "replies", "timers")
+    __slots__ = (
+        "divisible",
+        "guard",
+        "orders",
+        "producer",
+        "records",
+        "refused",
+        "replies",
+        "timers",
+    )
 
     def __init__(self) -> None:
         self.records: list[CoordinatorRecord] = []
@@ -63,6 +77,7 @@ class Effects:
         self.refused: Callable[[ErrorCode], Effects] | None = None
         self.producer: tuple[int, int] | None = None
         self.guard: Verification | None = None
+        self.divisible = False
 
     def reply(self, ticket: Ticket, response: Message) -> Effects:
         """Answer `ticket`; returns these effects."""
@@ -95,6 +110,7 @@ class Effects:
         self.refused = self.refused or other.refused
         self.producer = self.producer or other.producer
         self.guard = self.guard or other.guard
+        self.divisible = self.divisible and other.divisible
         return self
 
 

@@ -38,6 +38,7 @@ def delete_group(state: GroupsState, group_id: str, ticket: Ticket, now: Now) ->
     """Take a group without members, and all its offsets, out of the log."""
     del now
     effects = Effects()
+    effects.divisible = True  # who is told of an error after the first half asks again
     group = state.groups.get(group_id)
     error = ErrorCode.GROUP_ID_NOT_FOUND if group is None else group.check_delete
     if group is not None and not error:

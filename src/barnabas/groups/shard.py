@@ -199,6 +199,7 @@ class GroupShard:
         for at, place in enumerate(places):
             if at % TOMBSTONES_AT_ONCE == 0:
                 effects.append(Effects())
+                effects[-1].divisible = True
             effects[-1].write(OffsetCommitKey(*place), None)
         return effects
 

@@ -284,3 +284,17 @@ def record_size_bound(
     for name, content in headers:
         size += 12 + 4 * len(name) + (0 if content is None else len(content))
     return size
+
+
+def cuts(records: Sequence[NewRecord], limit: int) -> list[int]:
+    """Where to cut `records` into batches of at most `limit` bytes: 0, the starts of the later ones,
+    the end. A record that is larger alone gets a batch of its own."""
+    found = [0]
+    size = HEADER_SIZE
+    for at, (key, value, _, headers) in enumerate(records):
+        more = record_size_bound(key, value, headers)
+        if size + more > limit and at > found[-1]:
+            found.append(at)
+            size = HEADER_SIZE
+        size += more
+    return [*found, len(records)]

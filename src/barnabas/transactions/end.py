@@ -150,8 +150,12 @@ def _outcome(
 def _prepare(
     state: TransactionsState, transaction: Transaction, value: TransactionLogValue
 ) -> Effects:
-    """Write how the transaction ends; the markers follow once that is committed."""
+    """Write how the transaction ends; the markers follow once that is committed.
+
+    Some bytes more than what was let in when it was begun must not keep it from ending.
+    """
     effects = Effects()
+    effects.divisible = True
     state.write(effects, transaction.transactional_id, value)
     return effects.order(markers(transaction.transactional_id, value))
 
@@ -177,6 +181,7 @@ def complete(state: TransactionsState, done: SendMarkers, now: Now) -> Effects:
     Nothing happens when it has gone on meanwhile. A refused record is tried again.
     """
     effects = Effects()
+    effects.divisible = True
     transaction = state.transactions.get(done.transactional_id)
     if (
         transaction is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from barnabas.coordinator.effects import Effects, Now, Origin, Ticket, TimerKey
 from barnabas.coordinator.framing import CoordinatorRecord, DamagedRecord
@@ -38,8 +38,15 @@ EXPIRE: Final = "expire"
 """The timer of the look for transactional ids that nobody uses."""
 
 ABORTED_AT_ONCE: Final = 100
+"""So many late transactions are aborted in a millisecond."""
 TOMBSTONES_AT_ONCE: Final = 1_000
-"""One decision writes about so many records: its batch stays below max.message.bytes."""
+"""One decision writes about so many."""
+
+
+class AbortTimer(NamedTuple):
+    """Abort a transaction that a look has found to be late."""
+
+    transactional_id: str
 
 
 class TransactionShard:
@@ -118,36 +125,39 @@ class TransactionShard:
         return effects
 
     def timer(self, key: TimerKey, now: Now) -> Effects:
-        """One of the looks, or a Complete record that the log refused."""
+        """One of the looks, what it has found, or a Complete record that the log refused."""
         if isinstance(key, end.CompleteTimer):
             return end.complete(self.state, key.done, now)
+        if isinstance(key, AbortTimer):
+            return self._abort_one(key.transactional_id, now)
         return self._abort(now) if key == ABORT else self._expire(now)
 
     def _abort(self, now: Now) -> Effects:
-        """Abort what is open for longer than its producer allowed."""
+        """Look for what is open for longer than its producer allowed.
+
+        Each is aborted by a decision of its own: one that the log refuses holds up no other.
+        """
         effects = Effects()
-        wait = self.state.settings.abort_interval_ms
-        for each in self.state.transactions.values():
-            if (
-                each.state is not State.ONGOING
-                or each.timeout_ms == UNLIMITED_MS
-                or each.start_ms + each.timeout_ms >= now.wall
-            ):
-                continue
-            if len(effects.records) == ABORTED_AT_ONCE:
-                wait = 1
-                break
-            try:
-                effects.merge(end.abort(self.state, each, now))
-            except KafkaError:
-                continue  # no producer id at hand: at the next look
-        effects.set_timer(ABORT, now.monotonic + wait)
-        effects.refused = lambda _: self._look_again(ABORT, now)
+        late = (name for name, each in self.state.transactions.items() if _late(each, now))
+        for number, name in enumerate(late):
+            effects.set_timer(AbortTimer(name), now.monotonic + number // ABORTED_AT_ONCE)
+        effects.set_timer(ABORT, now.monotonic + self.state.settings.abort_interval_ms)
         return effects
+
+    def _abort_one(self, transactional_id: str, now: Now) -> Effects:
+        """Unless it has ended meanwhile. Where that can't be done now, the next look tries again."""
+        transaction = self.state.transactions.get(transactional_id)
+        if transaction is None or not _late(transaction, now):
+            return Effects()
+        try:
+            return end.abort(self.state, transaction, now)
+        except KafkaError:
+            return Effects()  # no producer id at hand
 
     def _expire(self, now: Now) -> Effects:
         """Forget transactional ids that have been at rest for too long."""
         effects = Effects()
+        effects.divisible = True
         settings = self.state.settings
         wait = settings.expire_interval_ms
         oldest = now.wall - settings.id_expiration_ms
@@ -159,16 +169,22 @@ class TransactionShard:
                 break
             effects.write(TransactionLogKey(name), None)
         effects.set_timer(EXPIRE, now.monotonic + wait)
-        effects.refused = lambda _: self._look_again(EXPIRE, now)
+        effects.refused = lambda _: self._expire_later(now)
         return effects
 
-    def _look_again(self, key: str, now: Now) -> Effects:
-        settings = self.state.settings
-        wait = settings.abort_interval_ms if key == ABORT else settings.expire_interval_ms
+    def _expire_later(self, now: Now) -> Effects:
         effects = Effects()
-        effects.set_timer(key, now.monotonic + wait)
+        effects.set_timer(EXPIRE, now.monotonic + self.state.settings.expire_interval_ms)
         return effects
 
     def unload(self) -> list[Ticket]:
         """Nobody waits in a shard of transactions."""
         return []
+
+
+def _late(transaction: Transaction, now: Now) -> bool:
+    return (
+        transaction.state is State.ONGOING
+        and transaction.timeout_ms != UNLIMITED_MS
+        and transaction.start_ms + transaction.timeout_ms < now.wall
+    )

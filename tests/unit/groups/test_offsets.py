@@ -317,7 +317,9 @@ def test_a_look_at_very_many_offsets_pauses() -> None:
             commit(d, 1, group=f"g{number}", partition=partition)
     waits = []
     for _ in range(4):
-        ((key, at),) = d.shard.timer(EXPIRY, d.now).timers
+        effects = d.shard.timer(EXPIRY, d.now)
+        assert effects.divisible
+        ((key, at),) = effects.timers
         assert key == EXPIRY
         assert at is not None
         waits.append(at - d.ms)
@@ -341,6 +343,7 @@ def test_a_topic_that_is_deleted_takes_its_offsets_along() -> None:
     assert d.shard.topics_deleted([("t", OTHER_ID)]) == []
     (effects,) = d.shard.topics_deleted([("t", ID)])
     assert len(effects.records) == 1
+    assert effects.divisible
     d.run(lambda _: effects)
     assert fetched(d) == (-1, 0)
     assert len(d.shard.state.offsets) == 1

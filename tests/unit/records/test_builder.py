@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 
 import pytest
 
 from barnabas.records.batch import crc_valid, read_header
-from barnabas.records.builder import BatchBuilder, build_batch, rebuild_batch, record_size_bound
+from barnabas.records.builder import (
+    BatchBuilder,
+    build_batch,
+    cuts,
+    rebuild_batch,
+    record_size_bound,
+)
 from barnabas.records.compression import Codec
 from barnabas.records.record import read_records
 from tests.records_samples import random_records
@@ -118,3 +125,15 @@ def test_the_producers_builder_never_underestimates(seed: int) -> None:
     header = read_header(batch)
     assert header[8:] == (header.max_timestamp, 8, 2, 6, 300)
     assert (header.codec, header.is_transactional) == (3, True)
+
+
+def test_cut_batches_keep_to_the_limit(seed: int) -> None:
+    records = random_records(Random(seed), 300)
+    for limit in (1, 300, 1_000, 100_000_000):
+        found = cuts(records, limit)
+        assert (found[0], found[-1]) == (0, 300)
+        for start, end in pairwise(found):
+            assert start < end
+            assert end == start + 1 or len(build_batch(records[start:end])) <= limit
+    assert cuts(records, 100_000_000) == [0, 300]
+    assert len(cuts(records, 1)) == 301

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from barnabas.transactions.shard import ABORT, AbortTimer
 from barnabas.transactions.transaction import State
 from barnabas.wire.errors import ErrorCode
 from tests.unit.transactions.desk import BUMPING, FIRST_ID, PLAIN, START_MS, Desk, Who
@@ -273,6 +274,29 @@ def test_the_look_for_late_transactions_goes_on_and_takes_many() -> None:
     d.add(d.begin("y", timeout_ms=10), name="y")
     d.advance(1_000)
     assert [order.transactional_id for order in d.orders] == ["y"]
+
+
+def test_a_late_transaction_that_the_log_refuses_to_end_holds_up_no_other() -> None:
+    d = Desk()
+    for name in "xyz":
+        d.add(d.begin(name), name=name)
+    d.refuse = ErrorCode.UNKNOWN_SERVER_ERROR
+    d.advance(70_000)
+    assert [order.transactional_id for order in d.orders] == ["y", "z"]
+    d.advance(10_000)  # the next look
+    assert [order.transactional_id for order in d.orders] == ["y", "z", "x"]
+
+
+def test_a_late_transaction_that_ends_before_its_turn_is_left_alone() -> None:
+    d = Desk()
+    who = d.begin()
+    d.add(who)
+    d.advance(60_000)
+    d.ms += 1
+    look = d.shard.timer(ABORT, d.now)
+    assert AbortTimer("x") in dict(look.timers)
+    d.end(who)
+    assert not d.shard.timer(AbortTimer("x"), d.now).records
 
 
 def test_without_a_producer_id_at_hand_a_late_transaction_waits_for_the_next_look() -> None:

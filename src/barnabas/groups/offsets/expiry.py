@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LOOKED_AT_ONCE = 10_000
 """Groups and offsets that one decision looks at: some milliseconds."""
 TOMBSTONES_AT_ONCE = 1_000
-"""One decision writes about so many: its batch stays far below max.message.bytes."""
+"""One decision writes about so many; those of its last group may be more."""
 
 
 def expire(state: GroupsState, now: Now, start: int) -> tuple[Effects, int]:
@@ -23,6 +23,7 @@ def expire(state: GroupsState, now: Now, start: int) -> tuple[Effects, int]:
     Returns the number of the group to go on with, or 0 when all have been looked at.
     """
     effects = Effects()
+    effects.divisible = True
     names = list(state.groups)
     looked = 0
     for at in range(start, len(names)):

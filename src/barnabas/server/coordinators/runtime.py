@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from barnabas.coordinator.effects import Effects, Now, Origin, Shard, Ticket, TimerKey
-from barnabas.coordinator.framing import RecordTypes, encode_record
+from barnabas.coordinator.framing import CoordinatorRecord, RecordTypes, encode_record
 from barnabas.coordinator.placement import partition_for
 from barnabas.log.errors import LogDamaged
 from barnabas.records.batch import read_header
-from barnabas.records.builder import build_batch
+from barnabas.records.builder import NewRecord, build_batch, cuts
 from barnabas.server.append import append_own
 from barnabas.server.coordinators.loading import client_error, load_shard
 from barnabas.server.coordinators.timers import Timers
@@ -233,9 +234,28 @@ class CoordinatorRuntime(Generic[S]):
         hosted = slot.hosted
         assert hosted is not None
         now_ms = self._broker.clock.wall_ms()
+        rows: list[NewRecord] = [(*encode_record(record), now_ms, ()) for record in effects.records]
+        if not effects.divisible:
+            return self._append_batch(slot, effects, effects.records, rows)
+        limit = hosted.log.config.max_message_bytes
+        for start, end in pairwise(cuts(rows, limit)):
+            error = self._append_batch(slot, effects, effects.records[start:end], rows[start:end])
+            if error:
+                return error
+        return ErrorCode.NONE
+
+    def _append_batch(
+        self,
+        slot: _Slot[S],
+        effects: Effects,
+        records: Sequence[CoordinatorRecord],
+        rows: Sequence[NewRecord],
+    ) -> ErrorCode:
+        hosted = slot.hosted
+        assert hosted is not None
         producer_id, producer_epoch = effects.producer or (-1, -1)
         batch = build_batch(
-            [(*encode_record(record), now_ms, ()) for record in effects.records],
+            rows,
             codec=self._settings.codec,
             producer_id=producer_id,
             producer_epoch=producer_epoch,
@@ -248,11 +268,11 @@ class CoordinatorRuntime(Generic[S]):
             )
             if code:
                 return ErrorCode(code)
-        appended = append_own(hosted, batch)
+        appended = append_own(hosted, batch, limited=not effects.divisible)
         if appended.error:
             return appended.error
-        offset = appended.base_offset
-        for at, record in enumerate(effects.records):
+        offset, now_ms = appended.base_offset, rows[0][2]
+        for at, record in enumerate(records):
             slot.shard.replay(record, Origin(offset + at, now_ms, producer_id, producer_epoch))
         return ErrorCode.NONE
 

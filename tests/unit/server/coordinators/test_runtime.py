@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from barnabas.coordinator.effects import Effects, Now, Origin, Ticket, TimerKey
 from barnabas.coordinator.framing import CoordinatorRecord
@@ -258,6 +259,54 @@ def test_a_record_that_is_too_large_is_refused_and_changes_nothing() -> None:
         desk.runtime.run("a", decide, huge)
         assert set(huge.errors) == {ErrorCode.UNKNOWN_SERVER_ERROR}
         assert await desk.number("b0") == -1
+
+    at_desk(scenario)
+
+
+def many(paper: Paper, padding: int) -> Callable[[Numbers, Now], Effects]:
+    """Forty records that may be written as several batches."""
+
+    def decide(shard: Numbers, now: Now) -> Effects:
+        del now
+        effects = shard.put("b0", 0, paper, "x" * padding)
+        for n in range(1, 40):
+            effects.records += shard.put(f"b{n}", n, paper, "x" * padding).records
+        effects.divisible = True
+        return effects
+
+    return decide
+
+
+def test_what_is_divisible_becomes_as_many_batches_as_it_takes() -> None:
+    async def scenario(desk: Desk) -> None:
+        await desk.number("a")
+        paper = Paper()
+        desk.runtime.run("a", many(paper, 32_000), paper)
+        assert (await desk.told(paper)).errors == []
+        shard = desk.runtime.shard(desk.runtime.partition_of("a"))
+        assert shard is not None
+        assert shard.numbers == {f"b{n}": n for n in range(40)}
+        await desk.s.restart("power")
+        again = Desk(desk.s)
+        again.runtime.run_on(desk.runtime.partition_of("a"), lambda *_: Effects(), Paper())
+        await again.s.sleep(1_000)
+        loaded = again.runtime.shard(desk.runtime.partition_of("a"))
+        assert loaded is not None
+        assert loaded.numbers == shard.numbers
+        again.runtime.stop()
+
+    at_desk(scenario)
+
+
+def test_a_divisible_record_that_is_too_large_alone_gets_in() -> None:
+    async def scenario(desk: Desk) -> None:
+        await desk.number("a")
+        hosted = desk.s.hosted(CONSUMER_OFFSETS, desk.runtime.partition_of("a"))
+        hosted.update_config(replace(hosted.config, max_message_bytes=100))
+        paper = Paper()
+        desk.runtime.run("a", many(paper, 200), paper)
+        assert (await desk.told(paper)).errors == []
+        assert hosted.log.end_offset == 40
 
     at_desk(scenario)
 
