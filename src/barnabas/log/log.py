@@ -26,7 +26,7 @@ from barnabas.partition.epochs import LeaderEpochs
 from barnabas.partition.producer_entry import encode_snapshot
 from barnabas.partition.producers import ProducerStates
 from barnabas.ports import Buffer, Disk
-from barnabas.records.batch import BatchHeader
+from barnabas.records.batch import CONTROL_BIT, BatchHeader
 from barnabas.wire.errors import ErrorCode, KafkaError
 
 OVERHEAD = 12
@@ -442,5 +442,8 @@ class Log:
     def _track_producer(self, batch: Buffer, header: BatchHeader, base: int) -> None:
         """Producer state, and the transaction index when a marker aborts a transaction."""
         aborted = track_batch(self.producers, header, batch, base)
+        if header.attributes & CONTROL_BIT:
+            # Also where nobody reads, decided transactions have to be forgotten.
+            self.producers.first_unstable_offset(self.high_watermark)
         if aborted is not None:
             self._tail.txn_entries += aborted.encode()

@@ -73,6 +73,11 @@ class ProducerStates:
         """Transactions that a coordinator is being asked about, or that nothing was written in."""
         return len(self._verifications)
 
+    @property
+    def decided(self) -> int:
+        """Transactions that are over, kept for as long as their markers may be undone."""
+        return len(self._completed)
+
     def check(
         self,
         header: BatchHeader,

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 from barnabas.wire.errors import ErrorCode, KafkaError
+
+
+log = logging.getLogger("barnabas.server")
 
 
 class ProducerIdAllocator:
@@ -29,6 +33,18 @@ class ProducerIdAllocator:
         """An id never given out before. Raises `KafkaError` when no block can be had."""
         await self.ready()
         return self.take()
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether `take` can give one."""
+        return self._next < self._end
+
+    async def fetch(self) -> None:
+        """As `ready`, for whom nobody waits: a failure is logged."""
+        try:
+            await self.ready()
+        except KafkaError as error:
+            log.warning("no producer ids can be had at the moment: %s", error.code.name)
 
     def take(self) -> int:
         """The same without waiting. Raises `KafkaError` COORDINATOR_LOAD_IN_PROGRESS, upon which

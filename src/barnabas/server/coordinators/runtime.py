@@ -326,12 +326,17 @@ class CoordinatorRuntime(Generic[S]):
                     ticket.fail(client_error(ErrorCode.REQUEST_TIMED_OUT))
 
     def publish(self, old: MetadataImage, new: MetadataImage, delta: MetadataDelta) -> None:
-        """Metadata changed: shards of a topic that is gone are unloaded."""
-        del old, new
-        if delta.topics is not None:
-            for slot in list(self._slots.values()):
-                if slot.loaded and not self._serves(slot):
-                    self._unload(slot)
+        """Metadata changed: shards that are led elsewhere, or whose topic is gone, are unloaded; what
+        is led here from now on is loaded. Nobody may ask for a transaction that has to end."""
+        del old
+        if delta.topics is None:
+            return
+        for slot in list(self._slots.values()):
+            if slot.hosted is not None and not self._serves(slot):
+                self._unload(slot)
+        topic = new.topics.by_name.get(self.topic)
+        if topic is not None and topic.id in delta.topics.changed:
+            self.load_all()
 
     def load_all(self) -> None:
         """Load what this node leads and has records of: sessions and transactions go on."""

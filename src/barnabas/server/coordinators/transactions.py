@@ -51,7 +51,7 @@ class TransactionCoordinator:
             broker,
             TRANSACTION_STATE,
             TRANSACTION_RECORDS,
-            lambda _: TransactionShard(settings, broker.producer_ids.take, self._version),
+            lambda _: TransactionShard(settings, self._new_producer_id, self._version),
             Settings(
                 partitions=lambda: partitions_wanted(broker, TRANSACTION_STATE),
                 codec=_NO_COMPRESSION,
@@ -88,6 +88,14 @@ class TransactionCoordinator:
         ticket = FutureTicket()
         self.runtime.run_on(number, lambda shard, now: decide(shard, now, ticket), ticket)
         return await ticket.future
+
+    def _new_producer_id(self) -> int:
+        """Raises `KafkaError` COORDINATOR_LOAD_IN_PROGRESS; then there will be one soon. A late
+        transaction whose epoch is used up has no client that would fetch it."""
+        ids = self._broker.producer_ids
+        if not ids.at_hand:
+            self._broker.spawn(ids.fetch())
+        return ids.take()
 
     def _version(self) -> int:
         return self._broker.image.features.level(TRANSACTION_VERSION)
