@@ -9,6 +9,7 @@ from tests.planted.bug import Bug
 END = "tests/unit/transactions/test_end.py::"
 INIT = "tests/unit/transactions/test_init_producer_id.py::"
 NODE = "tests/unit/server/test_node_transactions.py::"
+HANGING = "tests/unit/server/test_node_hanging.py::"
 OFFSETS = "tests/unit/server/test_node_txn_offsets.py::"
 
 BUGS: Final = (
@@ -46,6 +47,22 @@ BUGS: Final = (
             END + "test_a_load_goes_on_with_the_markers_of_what_is_prepared",
             NODE + "test_after_a_crash_between_prepare_and_complete_the_markers_follow",
         ),
+    ),
+    Bug(
+        "a coordinator elected anew waits to be asked",
+        "Transactions of a shard that is led again hang until a client asks for it.",
+        "server/coordinators/runtime.py",
+        "if topic is not None and topic.id in delta.topics.changed:",
+        "if topic is None:",
+        (HANGING + "test_a_coordinator_that_is_elected_anew_loads_what_nobody_asks_for",),
+    ),
+    Bug(
+        "a late transaction needs a client's producer id",
+        "At the last epoch the coordinator aborts only when a client has had ids fetched.",
+        "server/coordinators/transactions.py",
+        "if not ids.at_hand:",
+        "if False:",
+        (HANGING + "test_a_late_transaction_whose_epoch_is_used_up_ends_after_a_restart",),
     ),
     Bug(
         "complete without all markers",
