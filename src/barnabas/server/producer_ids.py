@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 
 from barnabas.wire.errors import ErrorCode, KafkaError
 
-
 log = logging.getLogger("barnabas.server")
 
 
