@@ -173,6 +173,7 @@ COMMITTED: Final = {
     ),
     "5 expiry: an empty group, since it became empty": (
         f"{OFFSETS}.test_offsets_of_an_empty_group_expire_with_it",
+        f"{OFFSETS}.test_offsets_of_an_empty_group_of_old_expire_with_their_age",
     ),
     "5 expiry: a stable group of consumers, topics that it does not read": (
         f"{OFFSETS}.test_offsets_of_topics_that_are_read_do_not_expire",

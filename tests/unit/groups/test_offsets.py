@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
+from barnabas.coordinator.effects import Effects
+from barnabas.coordinator.framing import CoordinatorRecord
 from barnabas.groups.context import RequestContext
+from barnabas.groups.records.group_metadata_key import GroupMetadataKey
+from barnabas.groups.records.group_metadata_value import GroupMetadataValue
 from barnabas.groups.shard import EXPIRY
 from barnabas.wire.errors import ErrorCode
 from barnabas.wire.messages.offset_commit_request import (
@@ -269,6 +273,21 @@ def test_offsets_of_an_empty_group_expire_with_it() -> None:
     d.advance(1_300_000)
     assert fetched(d) == (-1, 0)
     assert d.shard.state.groups == {}
+
+
+def test_offsets_of_an_empty_group_of_old_expire_with_their_age() -> None:
+    """Records of before Kafka 2.1 do not say since when a group is empty."""
+    d = Desk()
+    old = CoordinatorRecord(GroupMetadataKey("g"), GroupMetadataValue("consumer", 5), 1)
+    effects = Effects()
+    effects.records.append(old)
+    d.run(lambda _: effects)
+    commit(d, 1)
+    d.reload()
+    d.advance(7 * DAY_MS - 600_000)
+    assert fetched(d) == (1, 0)
+    d.advance(1_300_000)
+    assert fetched(d) == (-1, 0)
 
 
 def test_offsets_of_topics_that_are_read_do_not_expire() -> None:

@@ -58,7 +58,7 @@ class ClassicGroup:
         self.group_id = group_id
         self.state = State.EMPTY
         self.state_ms = now_ms
-        """Wall time of the last change of state."""
+        """Wall time of the last change of state; -1 when the log does not say (before Kafka 2.1)."""
         self.generation = 0
         self.protocol_type: str | None = None
         self.protocol: str | None = None
@@ -257,7 +257,7 @@ class ClassicGroup:
         if self.protocol_type is None:
             return commit_ms
         if self.state is State.EMPTY:
-            return self.state_ms
+            return commit_ms if self.state_ms < 0 else self.state_ms
         if self.state is State.STABLE and self.subscribed is not None:
             return commit_ms
         return None
