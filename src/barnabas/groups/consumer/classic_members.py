@@ -58,7 +58,7 @@ def join(
     try:
         return _join(state, group, context, request, ticket, now)
     except KafkaError as error:
-        return Effects().reply(ticket, refuse_join(error.code, request.member_id))
+        return Effects().reply(ticket, refuse_join(error.code))
 
 
 def _join(
