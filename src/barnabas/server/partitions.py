@@ -94,11 +94,13 @@ class HostedPartition:
 
     @property
     def last_stable_offset(self) -> int:
-        """End of what read_committed consumers may see."""
+        """End of what read_committed consumers may see. Not below the log start: the records of an
+        open transaction may have been deleted."""
         high_watermark = self.replica.high_watermark
-        return self.replica.last_stable_offset(
+        stable = self.replica.last_stable_offset(
             self.log.producers.first_unstable_offset(high_watermark)
         )
+        return max(stable, min(self.log.log_start_offset, high_watermark))
 
     def error(self, *, leader: bool = True) -> ErrorCode:
         """Why a request cannot be served here now; NONE when it can."""

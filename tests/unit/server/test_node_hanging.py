@@ -6,11 +6,22 @@ from dataclasses import replace
 
 import pytest
 
+from barnabas.coordinator.framing import CoordinatorRecord, encode_record
 from barnabas.metadata.controller.decision import Decision
 from barnabas.metadata.record_types import PartitionChangeRecord
+from barnabas.records.builder import build_batch
+from barnabas.server.append import append_own
 from barnabas.server.broker import Broker
 from barnabas.server.coordinators.internal_topics import TRANSACTION_STATE
+from barnabas.transactions.records.transaction_log_key import TransactionLogKey
+from barnabas.transactions.records.transaction_log_value import TransactionLogValue
 from barnabas.wire.errors import ErrorCode
+from barnabas.wire.messages.delete_records_request import (
+    DeleteRecordsPartition,
+    DeleteRecordsRequest,
+    DeleteRecordsTopic,
+)
+from barnabas.wire.messages.delete_records_response import DeleteRecordsResponse
 from tests.unit.server.calm import Session, calm
 from tests.unit.server.transacting import Transactor, Who, stable_end
 
@@ -102,3 +113,41 @@ def test_decided_transactions_are_forgotten_where_nobody_reads() -> None:
         assert s.hosted("t").log.producers.decided <= 2
 
     calm(scenario)
+
+
+def test_a_transaction_whose_records_are_deleted_hides_nothing_below_the_log_start() -> None:
+    async def scenario(s: Session) -> None:
+        await s.create("t")
+        x = Transactor(s)
+        await x.init()
+        assert await x.send("t", b"a") is NONE
+        for _ in range(2):
+            assert (await s.produce("t", s.batch(b"plain"))).error_code == 0
+        topic = DeleteRecordsTopic("t", [DeleteRecordsPartition(0, 2)])
+        await s.ask(DeleteRecordsRequest([topic], 5_000), DeleteRecordsResponse)
+        # Who begins at the end would be told it is out of range, over and over.
+        assert await stable_end(s, "t") == (2, 3)
+        assert await x.end() is NONE
+        await x.settled()
+        assert await stable_end(s, "t") == (4, 4)
+
+    calm(scenario)
+
+
+def test_a_damaged_record_keeps_no_other_transaction_from_ending() -> None:
+    async def scenario(s: Session) -> None:
+        await s.create("t")
+        x = Transactor(s)
+        await x.init(timeout_ms=5_000)
+        assert await x.send("t", b"a") is NONE
+        hosted = s.hosted(TRANSACTION_STATE, home(s, x))
+        no_state = TransactionLogValue(transaction_status=9)
+        key, value = encode_record(CoordinatorRecord(TransactionLogKey("y"), no_state, 1))
+        assert append_own(hosted, build_batch([(key, value, s.now, ())])).error is NONE
+        await s.sleep(100)
+        await s.restart()
+        await s.sleep(6_000)
+        assert await stable_end(s, "t") == (2, 2)
+        assert await x.settled() == "CompleteAbort"
+
+    calm(scenario, OFTEN)

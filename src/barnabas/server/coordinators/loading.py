@@ -87,15 +87,14 @@ def _replay(
                 shard.replay_marker(header.producer_id, header.producer_epoch, commit=commit)
             return
         decoded = decode_record(types, record.key, record.value)
+        if decoded is None:
+            log.warning("%s: the record at %d is of a later release", topic, record.offset)
+            return
+        producer_id = header.producer_id if header.is_transactional else -1
+        origin = Origin(record.offset, record.timestamp, producer_id, header.producer_epoch)
+        shard.replay(decoded, origin)
     except (DamagedRecord, CorruptRecord) as error:
         log.warning("%s: the record at %d is left out: %s", topic, record.offset, error)
-        return
-    if decoded is None:
-        log.warning("%s: the record at %d is of a later release", topic, record.offset)
-        return
-    producer_id = header.producer_id if header.is_transactional else -1
-    origin = Origin(record.offset, record.timestamp, producer_id, header.producer_epoch)
-    shard.replay(decoded, origin)
 
 
 def client_error(error: ErrorCode) -> ErrorCode:
