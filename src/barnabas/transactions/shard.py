@@ -138,7 +138,8 @@ class TransactionShard:
         Each is aborted by a decision of its own: one that the log refuses holds up no other.
         """
         effects = Effects()
-        late = (name for name, each in self.state.transactions.items() if _late(each, now))
+        ongoing, transactions = State.ONGOING, self.state.transactions
+        late = [n for n, each in transactions.items() if each.state is ongoing and _late(each, now)]
         for number, name in enumerate(late):
             effects.set_timer(AbortTimer(name), now.monotonic + number // ABORTED_AT_ONCE)
         effects.set_timer(ABORT, now.monotonic + self.state.settings.abort_interval_ms)
