@@ -40,7 +40,7 @@ format: $(VENV)/.dev ## Format the sources and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 
 interop: interop-setup ## Other languages' clients, Kafka's tools, a real Apache Kafka beside ours; strace
-	$(PYTEST) --numprocesses 2 --dist loadfile -m "interop and not soak" -rs --durations 30 \
+	$(PYTEST) --numprocesses 2 --dist worksteal -m "interop and not soak" -rs --durations 30 \
 	  tests/interop tests/crash $(ARGS)
 
 interop-setup: $(VENV)/.dev

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from tests.e2e.node import Shell
+from tests.e2e.node import Shell, run
 from tests.interop.conftest import WAIT_SECONDS
 from tests.interop.kafka import Node
 from tests.interop.swap import DYNAMIC, Swap
@@ -64,8 +65,10 @@ def view(node: Node, members: int) -> dict[str, Any]:
     """The group once it rests: epochs, members, what they own."""
     sh = Shell(node.address)
     waited = threading.Event()
+    facts: dict[str, Any] = {}
     for _ in range(int(WAIT_SECONDS * 5)):
-        facts = sh.json("groups", "describe", GROUP)
+        asked = run(node.address, "groups", "describe", GROUP, "-o", "json")
+        facts = json.loads(asked.stdout) if asked.returncode == 0 else {"state": "not there yet"}
         if facts["state"] == "Stable" and facts["members"] == members:
             break
         waited.wait(0.2)

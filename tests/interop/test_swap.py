@@ -193,7 +193,6 @@ LONG = [
 @pytest.mark.parametrize(
     ("quorum", "kafka_stops", "ours_stops", "settings", "directories", "trips"),
     [
-        pytest.param(STATIC, STOPPED, STOPPED, {}, 1, 1, marks=SHORT, id="static-stopped"),
         pytest.param(DYNAMIC, KILLED, KILLED, OFTEN, 3, 1, marks=SHORT, id="dynamic-killed"),
         *LONG,
     ],
@@ -231,7 +230,9 @@ def abort_open_transaction(node: Node) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("clean", [True, False], ids=["stopped", "killed"])
+@pytest.mark.parametrize(
+    "clean", [True, pytest.param(False, marks=pytest.mark.soak)], ids=["stopped", "killed"]
+)
 def test_directory_of_ours(tmp_path: Path, clean: bool) -> None:
     swap = Swap(tmp_path, STATIC, OFTEN, formatted=False)
     kafka, ours = swap.kafka, swap.ours

@@ -207,6 +207,7 @@ def own_node(tmp_path: Path) -> Iterator[Node]:
         yield running
 
 
+@pytest.mark.soak  # tests/interop/test_exactly_once.py does it for three clients
 def test_exactly_once_while_the_node_is_killed(own_node: Node) -> None:
     """T7: the output is the input, each event once and in order, whatever is cut off by kill -9."""
     count, kills = 8_000, 0
@@ -252,7 +253,9 @@ def one_turn(node: Node, turn: int) -> None:
 
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("java")
-@pytest.mark.parametrize("clean", [True, False], ids=["stopped", "killed"])
+@pytest.mark.parametrize(
+    "clean", [pytest.param(True, marks=pytest.mark.soak), False], ids=["stopped", "killed"]
+)
 def test_the_topic_of_transactions_changes_hands(tmp_path: Path, clean: bool) -> None:
     """`__transaction_state` that Kafka wrote is loaded by our node, and the other way round."""
     names = ("dropped", "kept", "open")
