@@ -75,6 +75,9 @@ class Connection:
             self.close()
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise CannotConnect(f"{host}:{port}: {reason}") from error
+        except BaseException:  # cancelled
+            self.close()
+            raise
         return self
 
     async def _negotiate(self) -> None:

@@ -21,6 +21,8 @@ from barnabas.wire.errors import ErrorCode, KafkaError
 from barnabas.wire.messages.fetch_response import AbortedTransaction, PartitionData
 
 MAX_MARKER_BYTES = 65_536
+PAUSE_MS = 100
+"""How long a partition that can't be read is left alone."""
 TopicPartition = tuple[str, int]
 
 
@@ -70,10 +72,11 @@ class FetchedBatch(NamedTuple):
 class _Chunk:
     """What one response brought for one partition, and how far it was handed out."""
 
-    __slots__ = ("aborted", "batches", "data", "open_aborts")
+    __slots__ = ("aborted", "batches", "came_ms", "data", "open_aborts")
 
-    def __init__(self, data: Buffer, aborted: Sequence[AbortedTransaction]) -> None:
+    def __init__(self, data: Buffer, aborted: Sequence[AbortedTransaction], now: int) -> None:
         self.data = data
+        self.came_ms = now
         self.batches = deque(iter_batches(data))
         self.aborted = deque(sorted((entry.first_offset, entry.producer_id) for entry in aborted))
         self.open_aborts: set[int] = set()
@@ -215,8 +218,9 @@ class FetchCore:
         if data.records is None or not len(data.records):
             return
         try:
-            chunk = _Chunk(data.records, data.aborted_transactions or ())
+            chunk = _Chunk(data.records, data.aborted_transactions or (), now)
         except CorruptRecord as error:
+            state.paused_until_ms = now + PAUSE_MS
             self._failures.append(_corrupt(name, asked_offset, error))
             return
         if chunk.batches:
@@ -224,7 +228,7 @@ class FetchCore:
             self._ready.append(name)
 
     def _refused(self, name: TopicPartition, state: _Assigned, code: ErrorCode, now: int) -> None:
-        state.paused_until_ms = now + 100
+        state.paused_until_ms = now + PAUSE_MS
         state.replica_until_ms = 0
         if code.refreshes_metadata:
             self.stale_topics.add(name[0])
@@ -298,6 +302,7 @@ class FetchCore:
                 visible = self._visible(chunk, at, header)
             except CorruptRecord as error:
                 state.chunk = None
+                state.paused_until_ms = chunk.came_ms + PAUSE_MS
                 self._failures.append(_corrupt(name, header.base_offset, error))
                 continue
             state.position = header.next_offset

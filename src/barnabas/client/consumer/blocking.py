@@ -52,6 +52,7 @@ class Consumer:
         self._listener = listener
         self._latch = Latch()
         self._lock = Lock()
+        self._closing = False
         running = Running(self._setup, self._heard, self._tell)
         self._executor = running.ports.executor
         self._running: Running | None = running
@@ -67,12 +68,14 @@ class Consumer:
     def close(self, *, finished: bool = True) -> None:
         """Commit what is processed (`finished`: all that was handed out), leave the group (static
         members stay), disconnect. Harmless twice."""
-        running, self._running = self._running, None
-        if running is None:
+        running = self._running
+        if running is None or self._closing:
             return
+        self._closing = True  # the listener may still commit
         try:
             running.thread.call(running.close(finished=finished))
         finally:
+            self._running = None
             running.thread.stop()
             self._latch.set()
 
@@ -88,7 +91,7 @@ class Consumer:
         self.close(finished=kind is None)
 
     def _alive(self) -> bool:
-        return self._running is not None
+        return self._running is not None and not self._closing
 
     def _core(self) -> Running:
         if self._running is None:
@@ -147,16 +150,20 @@ class Consumer:
         clock = running.ports.clock
         deadline = clock.monotonic_ms() + timeout_ms
         while True:
-            latch = self._latch = Latch()
+            if not self._alive():
+                return None
             running.engine.raise_errors()
             with self._lock:
+                if self._latch.is_set:  # else others wait for it, too
+                    self._latch = Latch()
+                latch = self._latch
                 found = take(running)
                 if not found:
                     running.hand.idle()
             if found:
                 return found
             left = deadline - clock.monotonic_ms()
-            if left <= 0 or self._running is None:
+            if left <= 0 or not self._alive():
                 return None
             # Whatever came before the latch was there is in `ready`.
             if not running.engine.ready and not running.engine.errors:

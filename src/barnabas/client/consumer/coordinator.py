@@ -64,8 +64,12 @@ class Coordinator:
             raise KafkaError(error_code(found.error_code), f"group {self.group_id!r}")
         self.forget()
         self._address = (found.host, found.port)
-        self._connection = await self._open()
-        return self._connection
+        opened = await self._open()
+        if (known := self.connection) is not None:  # somebody else has found it meanwhile
+            opened.close()
+            return known
+        self._connection = opened
+        return opened
 
     async def _open(self) -> Connection:
         if self._address is None:

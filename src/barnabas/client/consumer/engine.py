@@ -29,6 +29,8 @@ from barnabas.wire.errors import KafkaError
 
 RETRY_MS = 100
 """How often partitions are looked at whose node did not answer."""
+MOST_ERRORS = 100
+"""Errors that wait for the application's next call."""
 MISSING_MS = 1_000
 """How often topics are looked for that do not exist yet."""
 Listener: TypeAlias = Callable[[str, list[TopicPartition]], Awaitable[None]]
@@ -80,7 +82,7 @@ class Engine:
         self._moved = asyncio.Event()
         self._timer: Timer | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._resetting = False
+        self._resetting = self._ending = False
         self._watch_now = asyncio.Event()
 
     async def open(self) -> None:
@@ -97,12 +99,16 @@ class Engine:
 
     async def close(self, *, finished: bool) -> None:
         """Commit, leave, disconnect. `finished`: what the application was given is processed."""
-        names = frozenset(self.leases.held)
-        for lease in self.leases.held.values():
+        self._ending = True
+        for lease in (*self.leases.held.values(), *self.leases.closing.values()):
             if finished:
                 lease.processed = lease.handed
         try:
-            self.closing(names)
+            if self.leases.closing and self._member is not None:  # a rebalance is on its way
+                self.moved()
+                await self._member.idle(self.config.revoke_timeout_ms)
+            self.closing(frozenset(self.leases.held))
+            names = frozenset(self.leases.closing)
             if names:
                 await self._let_go(names, patient=False)
             if self._member is not None:
@@ -169,7 +175,12 @@ class Engine:
         self.closing(going)
         if going:
             await self._let_go(going, patient=False)
-        await self._begin(self.leases.begin(wanted - frozenset(self.leases.held)))
+        leases = self.leases.begin(wanted - frozenset(self.leases.held))
+        try:
+            await self._begin(leases)
+        except BaseException:  # the next call begins anew
+            self.leases.end(lease.name for lease in leases)
+            raise
 
     async def _watch(self) -> None:
         """Keep the picture of topics fresh: new partitions, new topics."""
@@ -219,19 +230,27 @@ class Engine:
         """Begin where the group stands. The listener hears of it first, and may seek."""
         leases = self.leases.begin(partitions)
         await self._tell("assigned", partitions)
-        await self._begin(leases)
+        try:
+            await self._begin(leases)
+        except (ClientError, KafkaError) as error:
+            self.failed(error)
+            self._spawn(self._begin_later(leases))
 
     async def revoke(self, partitions: Partitions) -> None:
         """Wait, in bounds, until the application is done with what it has; commit; tell it."""
+        self.closing(partitions)  # again: `assign` may have come behind the first time
         await self._let_go(partitions, patient=True)
 
     async def lose(self, partitions: Partitions) -> None:
         """Tell the application."""
+        self.losing(partitions)  # as in `revoke`
         await self._tell("lost", partitions)
 
     def failed(self, error: Exception) -> None:
-        """The application hears of it with its next call."""
-        self.errors.append(error)
+        """The application hears of it with its next call; once, however often it happens."""
+        waiting = [str(each) for each in list(self.errors)]
+        if len(waiting) < MOST_ERRORS and str(error) not in waiting:
+            self.errors.append(error)
         self._news()
 
     def ended(self, error: Exception) -> None:
@@ -282,7 +301,7 @@ class Engine:
         """Until nothing of these is in the application's hands, or they are lost."""
         timer = self._clock.call_later(self._left(deadline), self._moved.set)
         try:
-            while self._clock.monotonic_ms() < deadline:
+            while self._clock.monotonic_ms() < deadline and not self._ending:
                 self._moved.clear()
                 held = (self.leases.closing.get(name) for name in partitions)
                 if not any(lease is not None and lease.busy for lease in held):
@@ -312,13 +331,25 @@ class Engine:
             if lease.token is None:
                 continue
             known = committed.get(lease.name)
-            if lease.handed == UNKNOWN:
-                lease.move(found[lease.name] if known is None else known.offset)
-                if known is not None:
-                    lease.committed, lease.leader_epoch = known.offset, known.leader_epoch
+            if lease.handed != UNKNOWN:
+                continue  # it was sought meanwhile, and is fetched already
+            lease.move(found[lease.name] if known is None else known.offset)
+            if known is not None:
+                lease.committed, lease.leader_epoch = known.offset, known.leader_epoch
             self._fetcher.core.add(lease.name, lease.handed)
             self._fetcher.core.pause(lease.name, lease.paused)
         self.fill()
+
+    async def _begin_later(self, leases: list[Lease]) -> None:
+        """Again and again: where to begin could not be found out."""
+        while leases := [lease for lease in leases if lease.token is not None]:
+            await self._clock.sleep(MISSING_MS)
+            try:
+                await self._begin(leases)
+            except (ClientError, KafkaError) as error:
+                self.failed(error)
+            else:
+                return
 
     def lease(self, name: TopicPartition) -> Lease:
         """An assigned partition. Raises `ValueError`."""
@@ -335,6 +366,7 @@ class Engine:
                 raise ValueError(f"offset {offset} of {lease.name[0]}-{lease.name[1]}")
             lease.move(offset)
             self._fetcher.core.add(lease.name, offset)
+            self._fetcher.core.pause(lease.name, lease.paused)
         self.fill()
 
     async def pause(self, names: Iterable[TopicPartition], paused: bool) -> None:
@@ -351,19 +383,27 @@ class Engine:
 
     async def _reset(self) -> None:
         """Positions that are not in the log: begin where auto.offset.reset says."""
-        core = self._fetcher.core
+        core, names = self._fetcher.core, self._out_of_range()
         try:
-            names = [name for name in core.out_of_range if name in self.leases.held]
             found = await starts(self.cluster, self.config, names, None)
             for name, offset in found.items():
                 lease = self.leases.held.get(name)
                 if lease is not None and name in core.out_of_range:
                     lease.move(offset)
                     core.add(name, offset)
+        except (ClientError, KafkaError) as error:
+            self.failed(error)
+            await self._clock.sleep(RETRY_MS)
         finally:
-            core.out_of_range.clear()
+            for name in names:
+                core.out_of_range.pop(name, None)
             self._resetting = False
         self.fill()
+
+    def _out_of_range(self) -> list[TopicPartition]:
+        """What has to begin elsewhere: not before all is handed out that was fetched before."""
+        held, lost = self.leases.held, self._fetcher.core.out_of_range
+        return [name for name, at in lost.items() if name in held and held[name].handed >= at]
 
     # -- commits --
 
@@ -405,7 +445,7 @@ class Engine:
         except (ClientError, KafkaError) as error:
             self.failed(error)
         self._fetcher.pump()
-        if core.out_of_range and not self._resetting:
+        if not self._resetting and self._out_of_range():
             self._resetting = True
             self._spawn(self._reset())
         if added:

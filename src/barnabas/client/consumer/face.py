@@ -59,7 +59,7 @@ class Consumer:
         self._running: Running | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news = asyncio.Event()
-        self._waiting = False
+        self._waiting = self._stopping = False
 
     @classmethod
     def configured(
@@ -89,9 +89,10 @@ class Consumer:
     async def stop(self, *, finished: bool = True) -> None:
         """Commit what is processed (`finished`: all that was handed out), leave the group (static
         members stay), disconnect. Harmless twice."""
-        running, self._running = self._running, None
-        if running is None:
+        running = self._running
+        if running is None or self._stopping:
             return
+        self._stopping = True  # the listener may still commit
         work = asyncio.ensure_future(_on(running, running.close(finished=finished)))
         try:
             await asyncio.shield(work)
@@ -99,6 +100,8 @@ class Consumer:
             await work
             raise
         finally:
+            self._running = None
+            self._stopping = False
             await asyncio.to_thread(running.thread.stop)
             self._news.set()
 
@@ -138,15 +141,15 @@ class Consumer:
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         """All events, for as long as the consumer runs."""
-        while True:
+        running = self._core()
+        while self._running is running:
             given = False
-            running = self._core()
             self._raise(running)
             running.hand.finish()
             for event in running.hand.one_by_one():
                 given = True
                 yield event
-                if self._running is None:
+                if self._running is not running:
                     return
             if not given:
                 await self._wait(running, None)
@@ -168,7 +171,9 @@ class Consumer:
             if left <= 0:
                 break
             await self._wait(running, left)
-            self._raise(self._core())
+            if self._running is not running:
+                break
+            self._raise(running)
         return events
 
     async def get_batch(
@@ -187,7 +192,9 @@ class Consumer:
             if left <= 0:
                 return None
             await self._wait(running, left)
-            self._raise(self._core())
+            if self._running is not running:
+                return None
+            self._raise(running)
         return batch
 
     async def batches(self) -> AsyncIterator[Batch]:

@@ -38,15 +38,13 @@ class Hand:
         self._share = engine.config.prefetch_bytes // 4
         self._told_bytes = 0
         self._piece: Piece | None = None
-        self._touched: list[tuple[Lease, object]] = []
+        self._touched: list[Lease] = []
 
     def finish(self) -> None:
         """The application is done with all that it was given."""
-        for lease, token in self._touched:
-            if lease.token is token:
-                lease.processed = lease.handed
-            elif lease.token is None:
-                lease.processed = lease.handed
+        for lease in self._touched:
+            lease.processed = lease.handed  # also after a pause or a seek, which take the token
+            if lease.token is None:
                 self._soon(self._engine.moved)
         self._touched.clear()
 
@@ -58,7 +56,7 @@ class Hand:
     def _give(self, lease: Lease, token: object, end: int) -> bool:
         """Hand out up to `end`; False when the lease is over, which counts."""
         before, lease.handed = lease.handed, end
-        self._touched.append((lease, token))
+        self._touched.append(lease)
         if lease.token is token:
             return True
         if lease.token is None:
@@ -143,7 +141,7 @@ class Hand:
         lease, token, batch = piece.lease, piece.token, piece.batch
         rest = batch.cut(bisect_left(batch.offsets, lease.handed))
         behind = chain((offset for offset in rest.offsets[1:]), (piece.end,))
-        self._touched.append((lease, token))
+        self._touched.append(lease)
         for event, end in zip(rest.events(), behind, strict=True):
             before, lease.handed = lease.handed, end
             if lease.token is not token:
@@ -151,10 +149,9 @@ class Hand:
                     lease.handed = before
                 break
             yield event
+            if lease.handed == end:  # it was not sought meanwhile
+                lease.processed = end
             if lease.token is not token:
-                if lease.token is None:
-                    lease.processed = end
                 break
-            lease.processed = end
         if lease.token is None:
             self._soon(self._engine.moved)

@@ -114,6 +114,14 @@ class Member:
                 except (ClientError, KafkaError):
                     break  # the session will run out
 
+    async def idle(self, timeout_ms: int) -> None:
+        """Until the owner was told of all changes, or time is up."""
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                await self._changes.join()
+        except TimeoutError:
+            pass
+
     async def close(self) -> None:
         """End all that runs."""
         if self._timer is not None:
@@ -136,7 +144,13 @@ class Member:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):  # nobody foresaw it: better told than stuck
+            self._owner.ended(error)
 
     def _do(self, effect: Effect) -> None:
         match effect:
@@ -173,6 +187,7 @@ class Member:
                 self._owner.failed(error)
             if isinstance(change, Revoke):
                 self.feed(Released())
+            self._changes.task_done()
 
     # -- requests --
 

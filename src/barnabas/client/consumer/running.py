@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from barnabas.client.cluster import Address
@@ -61,7 +62,11 @@ class Running:
         except BaseException:
             self.thread.stop()
             raise
-        self.hand = Hand(self.engine, self.thread.soon)
+        self.hand = Hand(self.engine, self._soon)
+
+    def _soon(self, callback: Callable[[], object]) -> None:
+        with suppress(RuntimeError):  # another thread has closed the consumer
+            self.thread.soon(callback)
 
     async def _open(self, setup: Setup, news: Callable[[], None], listener: Listener) -> Engine:
         ports = self._ports = open_ports(asyncio.get_running_loop())

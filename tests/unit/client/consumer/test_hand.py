@@ -115,6 +115,21 @@ def test_a_seek_forgets_what_was_there(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("how", ["one_by_one", "take"])
+def test_what_was_handed_out_before_a_pause_is_processed_all_the_same(desk: Desk, how: str) -> None:
+    desk.give(0, b"a", b"b")
+    if how == "take":
+        assert [event.offset for event in desk.hand.take(1)] == [0]
+        desk.lease.token = object()  # as `Engine.pause` does
+    else:
+        for event in desk.hand.one_by_one():
+            assert event.offset == 0
+            desk.lease.token = object()
+    desk.hand.finish()
+    assert not desk.lease.busy
+    assert desk.lease.processed == 1
+
+
+@pytest.mark.parametrize("how", ["one_by_one", "take"])
 def test_a_revoked_partition_hands_out_no_more_and_the_core_hears_when_it_is_free(
     desk: Desk, how: str
 ) -> None:
