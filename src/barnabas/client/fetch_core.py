@@ -237,6 +237,10 @@ class FetchCore:
                 KafkaError(code, f"{name[0]}-{name[1]} at offset {state.position}")
             )
 
+    def fails(self, error: KafkaError) -> None:
+        """Whoever takes next shall hear of this."""
+        self._failures.append(error)
+
     def postpone(self, names: Iterable[TopicPartition], until_ms: int) -> None:
         """Leave these partitions alone for a while: their node did not answer."""
         for name in names:

@@ -187,12 +187,17 @@ class Fetcher:
 
     def _send(self, connection: Connection, node: int, asked: Asked) -> None:
         wait = self._config.fetch_max_wait_ms
-        connection.send(
-            self._request(node, asked),
-            FetchResponse,
-            lambda response, _error: self._answered(node, asked, response),
-            timeout_ms=wait + self._cluster.config.request_timeout_ms,
-        )
+        try:
+            connection.send(
+                self._request(node, asked),
+                FetchResponse,
+                lambda response, _error: self._answered(node, asked, response),
+                timeout_ms=wait + self._cluster.config.request_timeout_ms,
+            )
+        except KafkaError as error:  # the node has no such version
+            self._sessions[node].reset()
+            self.core.fails(error)
+            self._unreachable(node, asked)
 
     def _request(self, node: int, asked: Asked) -> FetchRequest:
         config, metadata = self._config, self._cluster.metadata

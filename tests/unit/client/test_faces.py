@@ -230,6 +230,19 @@ def test_a_fetcher_sees_what_comes_later() -> None:
     play(work)
 
 
+def test_a_node_that_can_not_be_fetched_from_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(cluster: Cluster, node: FakeNode) -> None:
+        offered = node.api_versions(0)
+        offered.api_keys = [key for key in offered.api_keys if key.api_key != 1]
+        monkeypatch.setattr(node, "api_versions", lambda _version: offered)
+        async with Cluster(cluster.ports, [(node.host, PORT)]) as other, Fetcher(other) as fetcher:
+            await fetcher.assign({("t", 0): 0})
+            with pytest.raises(KafkaError, match="no version of Fetch"):
+                await fetcher.poll(20_000)
+
+    play(work)
+
+
 def test_offsets_of_both_ends() -> None:
     async def work(cluster: Cluster, _node: FakeNode) -> None:
         await send_numbers(cluster, 5)
