@@ -48,6 +48,7 @@ class BlockingDelivery(Delivery):
         """Wait until the fate is known, up to `timeout` seconds; whether it is."""
         if self.batch.done:
             return True
+        self._engine.check_caller()
         latch = Latch()
         self.add_done_callback(lambda _: latch.set())
         return latch.wait(timeout)
@@ -80,6 +81,7 @@ class BlockingDeliveries(Deliveries):
     def result(self) -> Sequence[RecordRange]:
         """Wait, then tell where they are, or raise why the first that failed did."""
         if not self.done():
+            self._engine.check_caller()
             self._engine.call(self.pieces)
         return super().result()
 
@@ -231,8 +233,14 @@ class Engine:
                 return
         raise BufferFull(f"buffer.memory was used up for {timeout_ms / 1000:g} s")
 
+    def check_caller(self) -> None:
+        """Raises `RuntimeError` in a callback: the producer's own thread would wait for itself."""
+        if self._thread.is_current:
+            raise RuntimeError("a callback of the producer must not wait for the producer")
+
     def run(self, begin: Callable[[Sender], Coroutine[Any, Any, None]]) -> None:
         """Do something behind all that was queued before, and wait for it."""
+        self.check_caller()
         latch = Latch()
         self.put(Work(begin, latch))
         latch.wait()

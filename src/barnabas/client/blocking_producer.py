@@ -159,6 +159,7 @@ class Producer:
         self, columns: bool, topic: str, values: object, options: dict[str, object]
     ) -> BlockingDeliveries:
         engine = self._running()
+        engine.check_caller()
         many = Many(columns, topic, values, options, BlockingDeliveries(engine), Latch())
         engine.put(many)
         many.latch.wait()

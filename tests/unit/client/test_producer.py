@@ -351,6 +351,29 @@ def test_a_callback_that_raises_does_not_stop_a_blocking_producer(broker: Broker
         assert producer.send("raises", b"y").result(timeout=30).offset == 1
 
 
+def test_a_callback_must_not_wait_for_its_producer(broker: Broker) -> None:
+    broker.create_topic("waits")
+    told: list[object] = []
+    over = threading.Event()
+
+    def wait(_delivery: object) -> None:
+        for call in (
+            producer.flush,
+            lambda: producer.send("waits", b"y").result(),
+            lambda: producer.send_many("waits", [b"z"]),
+        ):
+            try:
+                call()
+            except RuntimeError as error:
+                told.append(str(error))
+        over.set()
+
+    with sync.Producer(bootstrap_servers=broker.bootstrap_servers) as producer:
+        producer.send("waits", b"x").add_done_callback(wait)
+        assert over.wait(30)
+    assert told == ["a callback of the producer must not wait for the producer"] * 3
+
+
 def test_ctrl_c_in_the_middle_loses_nothing_and_mixes_nothing(broker: Broker) -> None:
     broker.create_topic("interrupt")
     out = run_program(
