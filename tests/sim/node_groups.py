@@ -133,6 +133,9 @@ class Member(Noting):
         self.positions: dict[Place, int] = {}
         self.heard_ms = 0
         """When the request was sent that last told that it is a member."""
+        self.asked_ms: int | None = None
+        """When the first of the heartbeats was sent that may have told it to give back, None: by
+        `heard_ms`. One whose answer was lost has started the coordinator's rebalance timer too."""
         self.transactional = transactional
         self.producer: tuple[int, int] | None = None
         self._pending: tuple[str, bool] | None = None
@@ -141,8 +144,11 @@ class Member(Noting):
     # -- what is mine --------------------------------------------------------------------------------
 
     def take(self, places: set[Place]) -> None:
-        """Partitions come."""
-        if places:
+        """Partitions come. An answer that was under way for longer than a session gives nothing: it
+        may have been put out since, and the partitions given to another one."""
+        if not self.fresh():
+            self.lose()
+        elif places:
             self.mine |= places
             self.note(
                 Assigned(self.name, self.now(), self.group, tuple(sorted(places)), self.generation)
@@ -159,7 +165,9 @@ class Member(Noting):
     def fresh(self) -> bool:
         """Whether nobody can have put it out yet; when in doubt a member gives nothing back, it has
         lost it."""
-        return self.ports.clock.monotonic_ms() - self.heard_ms < min(SESSION_MS, REBALANCE_MS)
+        now_ms = self.ports.clock.monotonic_ms()
+        asked_ms = self.heard_ms if self.asked_ms is None else self.asked_ms
+        return now_ms - self.heard_ms < SESSION_MS and now_ms - asked_ms < REBALANCE_MS
 
     def lose(self) -> None:
         """It learns that it was put out."""

@@ -82,7 +82,7 @@ class ClassicMember(Member):
         given = await self.ask(sync, SyncGroupResponse)
         if given.error_code in NOT_MINE:
             raise PutOut
-        if given.error_code == ErrorCode.NONE:
+        if given.error_code == ErrorCode.NONE and self.fresh():  # else it joins again
             self.generation = joined.generation_id
             self.take({Place(INPUT, number) for number in given.assignment})
 
@@ -96,6 +96,9 @@ class ClassicMember(Member):
 
 class ConsumerMember(Member):
     """ConsumerGroupHeartbeat: the coordinator says what is mine."""
+
+    answered = True
+    """Whether its last heartbeat was."""
 
     async def work(self) -> None:
         """A heartbeat, then a round as a member."""
@@ -117,12 +120,14 @@ class ConsumerMember(Member):
             topic_partitions=[TopicPartitions(topic_id, numbers)] if numbers else [],
         )
         sent_ms = self.ports.clock.monotonic_ms()
+        if self.answered or joins:
+            self.asked_ms, self.answered = sent_ms, False
         answer = await self.ask(request, ConsumerGroupHeartbeatResponse)
         code = ErrorCode(answer.error_code)
         if code in (*NOT_MINE, ErrorCode.GROUP_ID_NOT_FOUND):
             raise PutOut
         if code == ErrorCode.NONE:
-            self.generation, self.heard_ms = answer.member_epoch, sent_ms
+            self.generation, self.heard_ms, self.answered = answer.member_epoch, sent_ms, True
             if answer.assignment is not None:
                 self._reconcile(
                     {
