@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import signal
 
 import pytest
 
 from barnabas.cli.exits import Exit
 from barnabas.testing import Broker
-from tests.e2e.node import Shell
+from tests.e2e.node import Shell, run
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["classic", "consumer"])
 
@@ -68,15 +69,21 @@ def test_an_interrupt_commits_what_was_printed_and_leaves(
     assert lag(sh, group) == [(3, 3)]
 
 
+def shares(sh: Shell, group: str) -> list[int]:
+    """How many partitions each member has; nobody has joined as long as there is no group."""
+    asked = run(sh.address, "groups", "members", group, "-o", "json")
+    if asked.returncode:
+        return []
+    return [len(each["partitions"]) for each in json.loads(asked.stdout)]
+
+
 def test_two_members_share_the_partitions(kafka: Broker, sh: Shell) -> None:
     kafka.create_topic("shared", 4)
     command = ["consume", "shared", "-b", kafka.bootstrap_servers, "--follow"]
     options = ["--from", "beginning", "--group", "sharing", "--format", "json"]
     members = [sh.popen([*command, *options]) for _ in range(2)]
     try:
-        while len(sh.json("groups", "members", "sharing")) < 2 or any(
-            len(each["partitions"]) != 2 for each in sh.json("groups", "members", "sharing")
-        ):
+        while shares(sh, "sharing") != [2, 2]:
             pass
         lines = "".join(f'{{"value": "{n}", "partition": {n % 4}}}\n' for n in range(40))
         sh("produce", "shared", "--format", "json", stdin=lines.encode())

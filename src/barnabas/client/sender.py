@@ -40,8 +40,7 @@ _LAST_EXPLICIT_PRODUCE: Final = 11
 class Sender:
     """Sends records over a `Cluster`. Use it as an async context manager: leaving flushes.
 
-    It belongs to one event loop. `try_send` never waits; `room` waits until it may be called again;
-    `send_many` waits for room itself.
+    It belongs to one event loop. `try_send` never waits for memory; `room` and `send_many` do.
     """
 
     def __init__(self, cluster: Cluster, config: ProducerConfig | None = None) -> None:
@@ -420,15 +419,16 @@ class Sender:
             self._chores.start(f"connect {node}", partial(self._connect, node))
 
     async def _connect(self, node: int) -> None:
-        failure: ClientError | None = None
+        connection: Connection | ClientError
         try:
             connection = await self._cluster.connection(node)
         except ClientError as error:
-            failure = error
+            connection = error
+        self._chores.over(f"connect {node}")  # who comes now needs another one
         with self._alone():
             for batches in self._unsent.pop(node):
-                if failure is not None:
-                    self._not_sent(node, batches, failure)
+                if isinstance(connection, ClientError):
+                    self._not_sent(node, batches, connection)
                 else:
                     self._send(connection, node, batches)
 

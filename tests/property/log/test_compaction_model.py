@@ -13,6 +13,7 @@ from random import Random
 import pytest
 
 from barnabas.config.log_config import LogConfig
+from barnabas.log import time_index
 from barnabas.log.cleaning.cleaner import CleanerSettings
 from barnabas.log.recovery import DAY_MS
 from barnabas.records.batch import BatchHeader, iter_batches
@@ -232,9 +233,14 @@ class Life:
 
     def recovered(self) -> dict[str, bytes]:
         """The partition's files, but for transaction indexes: an entry that is computed anew
-        begins where the first batch of its transaction is that compaction left."""
+        begins where the first batch of its transaction is that compaction left. Of a time index only
+        the last entry: how many are before it depends on where the index was begun anew."""
         found = dump(self.disk, self.run.log.path)
-        return {path: data for path, data in found.items() if not path.endswith(".txnindex")}
+        return {
+            path: data[-time_index.WIDTH :] if path.endswith(".timeindex") else data
+            for path, data in found.items()
+            if not path.endswith(".txnindex")
+        }
 
     def end(self) -> int:
         """Where the log must end."""

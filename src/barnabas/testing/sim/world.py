@@ -63,10 +63,12 @@ class SimWorld:
         Raises what `main` raises, or SimFailure when a task, callback or protocol failed and
         nobody handled it.
         """
+        gc.freeze()  # what is there already, perhaps a whole test session, is not looked at each time
         try:
             result = self.loop.run_until_complete(main)
         finally:
             self._end()
+            gc.unfreeze()
         errors = self.loop.errors + self.loop.unheard_errors()
         if errors:
             raise SimFailure(
