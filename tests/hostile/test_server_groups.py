@@ -156,8 +156,9 @@ def test_members_that_wait_for_a_leader_that_never_syncs(target: Target) -> None
         ids = [join(client, group).member_id for client in clients]
         for client, each in zip(clients, ids, strict=True):
             client.send(request(join_request(group, each), JOIN))
-        answers = [client.receive() for client in clients]
-        assert all(answers)
+        # The first generation is its own, or that of all, as fast as the others come: in the first
+        # case they wait for it to join again, which it never does.
+        assert clients[0].receive()
         for client, each in zip(clients, ids, strict=True):
             client.send(request(SyncGroupRequest(group, 1, each, None, "consumer", "range"), SYNC))
         honest_member(target)
