@@ -156,8 +156,9 @@ def _prepare(
     """
     effects = Effects()
     effects.divisible = True
+    order = markers(transaction.transactional_id, value)
     state.write(effects, transaction.transactional_id, value)
-    return effects.order(markers(transaction.transactional_id, value))
+    return effects.order(order)
 
 
 def abort(state: TransactionsState, transaction: Transaction, now: Now) -> Effects:

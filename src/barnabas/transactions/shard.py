@@ -108,7 +108,7 @@ class TransactionShard:
         transaction = transactions.get(key.transactional_id)
         if transaction is None:
             transaction = transactions[key.transactional_id] = Transaction(key.transactional_id)
-        transaction.adopt(value)
+        transaction.adopt(value, self.state.unsaid.pop(key.transactional_id, None))
 
     def replay_marker(self, producer_id: int, producer_epoch: int, *, commit: bool) -> None:
         """No transaction ever covers __transaction_state."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from barnabas.coordinator.effects import Effects
 from barnabas.transactions.records.transaction_log_key import TransactionLogKey
-from barnabas.transactions.transaction import NO_PRODUCER_ID, Transaction
+from barnabas.transactions.transaction import NO_PRODUCER_ID, Transaction, Unsaid
 
 if TYPE_CHECKING:
     from barnabas.transactions.records.transaction_log_value import TransactionLogValue
@@ -31,11 +31,21 @@ class TransactionsState:
         self.new_producer_id = new_producer_id
         self.version = version
         self.transactions: dict[str, Transaction] = {}
+        #: What the last record of a transactional id could not say, until it is replayed.
+        self.unsaid: dict[str, Unsaid] = {}
 
     def write(self, effects: Effects, transactional_id: str, value: TransactionLogValue) -> None:
-        """Append a record, in the version of values that the cluster is ready for."""
+        """Append a record, in the version of values that the cluster is ready for.
+
+        What version 0 has no fields for is kept in memory, so that a producer that was told its next
+        id has it.
+        """
         version = 1 if self.version() >= 1 else 0
+        self.unsaid.pop(transactional_id, None)
         if version == 0:
+            self.unsaid[transactional_id] = Unsaid(
+                value.previous_producer_id, value.next_producer_id, value.client_transaction_version
+            )
             value.previous_producer_id = value.next_producer_id = NO_PRODUCER_ID
             value.client_transaction_version = 0
         effects.write(TransactionLogKey(transactional_id), value, version)

@@ -64,6 +64,14 @@ class SendMarkers(NamedTuple):
     partitions: tuple[Place, ...]
 
 
+class Unsaid(NamedTuple):
+    """What version 0 of a record has no fields for."""
+
+    previous_producer_id: int
+    next_producer_id: int
+    client_version: int
+
+
 class Transaction:
     """What is known of a transactional id. All but `last_epoch` comes from its newest record.
 
@@ -109,11 +117,14 @@ class Transaction:
         """Whether the epoch is as high as a producer may have it: a new producer id is due."""
         return is_exhausted(self.epoch)
 
-    def adopt(self, value: TransactionLogValue) -> None:
+    def adopt(self, value: TransactionLogValue, unsaid: Unsaid | None = None) -> None:
         """A record of this transactional id was appended or loaded."""
         self.producer_id = value.producer_id
-        self.previous_producer_id = value.previous_producer_id
-        self.next_producer_id = value.next_producer_id
+        self.previous_producer_id, self.next_producer_id, self.client_version = unsaid or (
+            value.previous_producer_id,
+            value.next_producer_id,
+            value.client_transaction_version,
+        )
         self.epoch = value.producer_epoch
         self.last_epoch = self.handover
         self.timeout_ms = value.transaction_timeout_ms
@@ -125,7 +136,6 @@ class Transaction:
         }
         self.start_ms = value.transaction_start_timestamp_ms
         self.updated_ms = value.transaction_last_update_timestamp_ms
-        self.client_version = value.client_transaction_version
 
     @property
     def markers(self) -> SendMarkers:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from barnabas.coordinator.effects import Effects, Now, Origin, TimerKey
 from barnabas.coordinator.framing import decode_record, encode_record
+from barnabas.transactions.producers import refuse_init
 from barnabas.transactions.record_types import TRANSACTION_RECORDS
 from barnabas.transactions.settings import TransactionSettings
 from barnabas.transactions.shard import TransactionShard
@@ -175,7 +176,7 @@ class Desk:
         request = InitProducerIdRequest(name, timeout_ms, producer_id, epoch, **more)
         paper = self.run(lambda p: self.shard.init_producer_id(request, p, self.now))
         if paper.error is not None:
-            return InitProducerIdResponse(error_code=paper.error)
+            return refuse_init(paper.error)
         assert isinstance(paper.response, InitProducerIdResponse)
         return paper.response
 

@@ -11,7 +11,7 @@ from barnabas.transactions.record_types import TRANSACTION_RECORDS
 from barnabas.transactions.records.transaction_log_key import TransactionLogKey
 from barnabas.transactions.records.transaction_log_value import TransactionLogValue
 from barnabas.wire.errors import ErrorCode
-from tests.unit.transactions.desk import BUMPING, FIRST_ID, PLAIN, START_MS, Desk
+from tests.unit.transactions.desk import BUMPING, FIRST_ID, PLAIN, START_MS, Desk, Who
 
 ANY = Filters(frozenset(), frozenset(), -1, None)
 
@@ -123,3 +123,16 @@ def test_list_and_its_filters() -> None:
     assert names(ANY._replace(longer_than_ms=1_000)) == ["idle"]
     listed = d.shard.list_transactions(ANY, d.now)[1]
     assert (listed.producer_id, listed.transaction_state) == (who.id, "Ongoing")
+
+
+def test_what_version_0_cannot_say_is_remembered_by_the_coordinator() -> None:
+    d = Desk(PLAIN)
+    who = d.at_epoch(32766)
+    d.add(who)
+    told = d.end(who)
+    assert (told.producer_id, told.producer_epoch) == (FIRST_ID + 1, 0)
+    assert d.send().transaction_version == BUMPING
+    transaction = d.transaction()
+    assert (transaction.producer_id, transaction.epoch) == (FIRST_ID + 1, 0)
+    again = d.init(of=Who(who.id, who.epoch))
+    assert again.error_code == ErrorCode.NONE
