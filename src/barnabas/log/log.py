@@ -12,6 +12,7 @@ otherwise.
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_right
 from collections.abc import Callable
 
@@ -65,6 +66,7 @@ class Log:
         "bases",
         "blocked",
         "config",
+        "directory",
         "disk",
         "disk_base",
         "durable_offset",
@@ -110,6 +112,8 @@ class Log:
         self.topic = topic
         self.partition = partition
         self.path = path
+        #: The log directory (an entry of `log.dirs`) that holds it.
+        self.directory = sys.intern(path.rpartition("/")[0])
         self.config = config
         self.pool = pool
         self.disk: Disk = pool.disk
@@ -242,6 +246,11 @@ class Log:
         return self._dirty
 
     @property
+    def makes_files(self) -> bool:
+        """Whether to write what is pending means to make files, or to sync one before another."""
+        return self._tail.new or bool(self._rolled)
+
+    @property
     def pending_bytes(self) -> int:
         """Bytes of batches that the writer has not taken."""
         return self._rolled_bytes + self._position - self._tail.position
@@ -279,6 +288,27 @@ class Log:
         self._buffers = self._tail.buffers
         self._dirty = False
         return pieces
+
+    def plain_tail(self) -> Pending | None:
+        """All that is pending, when it is bytes for a file that is there, without index entries: to
+        be written on the spot and then told by `wrote_tail`. None: `take` the pieces."""
+        tail = self._tail
+        if tail.new or self._rolled or tail.offset_entries or tail.time_entries or tail.txn_entries:
+            return None
+        tail.end_position = self._position
+        return tail
+
+    def wrote_tail(self) -> None:
+        """The bytes of `plain_tail` are in the file; nothing was appended since."""
+        tail = self._tail
+        tail.position = self._active.size = self._position
+        tail.buffers = self._buffers = []
+        self._dirty = False
+        offset = self.written_offset = self.end_offset
+        marks = self.marks
+        if len(marks) >= MAX_MARKS and offset not in marks:
+            del marks[next(iter(marks))]
+        marks[offset] = (self._active.base_offset, self._position)  # as `mark`, without a call
 
     def wrote(self, pieces: list[Pending]) -> None:
         """The pieces are in the files."""

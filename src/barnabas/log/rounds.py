@@ -65,10 +65,13 @@ def write_pieces(disk: Disk, opened: Opener, pieces: list[Pending], *, synced: b
             disk.sync_dir(path.rpartition("/")[0])
 
 
-def write_round(disk: Disk, work: list[tuple[Log, list[Pending], bool]]) -> dict[Log, OSError]:
-    """A whole round on the executor, with files of its own. What failed, by log.
+def write_round(
+    disk: Disk, work: list[tuple[Log, list[Pending], bool]], files: dict[str, File]
+) -> dict[Log, OSError]:
+    """A whole round on the executor. What failed, by log.
 
-    However often a log has rolled, the files of one segment at a time are open.
+    `files` are open already; others are opened here, and however often a log has rolled, those of
+    one segment at a time.
     """
     failed: dict[Log, OSError] = {}
     for log, pieces, synced in work:
@@ -76,9 +79,10 @@ def write_round(disk: Disk, work: list[tuple[Log, list[Pending], bool]]) -> dict
             opened: dict[str, File] = {}
 
             def open_file(path: str, opened: dict[str, File] = opened) -> File:
-                if path not in opened:
-                    opened[path] = disk.open(path)
-                return opened[path]
+                file = files.get(path) or opened.get(path)
+                if file is None:
+                    file = opened[path] = disk.open(path)
+                return file
 
             try:
                 write_pieces(disk, open_file, [piece], synced=synced)
@@ -96,20 +100,16 @@ def sync_round(disk: Disk, plans: list[SyncPlan], files: dict[str, File]) -> dic
     failed: dict[str, OSError] = {}
     groups: dict[str, list[SyncPlan]] = {}
     for plan in plans:
-        groups.setdefault(directory_of(plan.log), []).append(plan)
+        groups.setdefault(plan.log.directory, []).append(plan)
     for directory, members in groups.items():
         try:
             disk.sync_files([files[path] for plan in members for path in plan.paths])
             for plan in members:
-                _close_segments(disk, plan)
+                if plan.rolled or plan.new_names:
+                    _close_segments(disk, plan)
         except OSError as error:
             failed[directory] = error
     return failed
-
-
-def directory_of(log: Log) -> str:
-    """The log directory (an entry of `log.dirs`) that holds a log."""
-    return log.path.rpartition("/")[0]
 
 
 def _close_segments(disk: Disk, plan: SyncPlan) -> None:
@@ -117,5 +117,4 @@ def _close_segments(disk: Disk, plan: SyncPlan) -> None:
     log = plan.log
     for piece in plan.rolled:
         write_snapshot(disk, log.path, piece.next_base, piece.snapshot)
-    if plan.rolled or plan.new_names:
-        disk.sync_dir(log.path)
+    disk.sync_dir(log.path)

@@ -21,13 +21,14 @@ from barnabas.log.errors import StorageError
 from barnabas.log.files import FilePool
 from barnabas.log.log import Log
 from barnabas.log.pending import Pending
-from barnabas.log.rounds import SyncPlan, directory_of, sync_round, write_pieces, write_round
+from barnabas.log.rounds import SyncPlan, sync_round, write_pieces, write_round
+from barnabas.log.segment import Segment
 from barnabas.ports import Clock, Executor, File
 
 INLINE_BYTES = 256 * 1024
 """A larger round goes to the executor."""
 SLOW_WRITE_MS = 5
-"""An inline round that took longer met a device that throttles writers..."""
+"""When two inline rounds in a row take longer, the device throttles its writers..."""
 COOL_DOWN_MS = 1000
 """...so for that long all rounds go to the executor."""
 
@@ -68,7 +69,9 @@ class LogWriter:
         self._want_room: list[Callable[[], None]] = []
         self._to_sync: list[Log] = []
         self._syncing = False
+        self._was_slow = False
         self._max_sync_files = max(1, pool.limit // 2)
+        self._max_pinned = pool.limit // 4
         #: Rounds of either stage since the start; a round of writes on the loop is not timed.
         self.inline_rounds = self.executor_rounds = self.synced_files = 0
         self.sync_times = Times()
@@ -133,53 +136,93 @@ class LogWriter:
         """One write round over all dirty logs that are in no other."""
         self._scheduled = False
         logs, self._dirty = self._dirty, []
-        work: list[tuple[Log, list[Pending], bool]] = []
-        total, heavy = 0, False
+        small: list[tuple[Log, Pending | None]] = []
+        heavy: list[Log] = []
+        total = 0
         for log in logs:
             if log.sync.busy:
                 self._dirty.append(log)  # `_wrote` schedules again when its round ends
-                continue
-            if log.offline is not None:
-                continue
-            pieces = log.take()
-            for piece in pieces:
-                total += piece.end_position - piece.position
-                heavy = heavy or piece.new or piece.last
-            work.append((log, pieces, log.config.ack_mode == "synced"))
-        if not work:
-            return
+            elif log.offline is None:
+                tail = log.plain_tail()
+                if tail is not None:
+                    total += tail.end_position - tail.position
+                elif log.makes_files:
+                    heavy.append(log)
+                    continue
+                else:
+                    total += log.pending_bytes
+                small.append((log, tail))
         started = self._clock.monotonic_ms()
-        if heavy or total > INLINE_BYTES or started < self._not_inline_before:
-            self.executor_rounds += 1
-            for log, _, _ in work:
-                log.sync.busy = True
-            self._writing_bytes += total
-            self._executor.submit(
-                lambda: write_round(self._disk, work),
-                lambda failed, error: self._wrote(work, total, failed, error),
-            )
-            return
-        self.inline_rounds += 1
-        self._write_inline(work)
-        now = self._clock.monotonic_ms()
-        if now - started > SLOW_WRITE_MS:
-            self._not_inline_before = now + COOL_DOWN_MS
+        if small and total <= INLINE_BYTES and started >= self._not_inline_before:
+            self.inline_rounds += 1
+            self._write_inline(small, started)
+        else:
+            heavy += [log for log, _ in small]
+        if heavy:
+            self._write_on_executor(heavy)
 
-    def _write_inline(self, work: list[tuple[Log, list[Pending], bool]]) -> None:
+    def _write_inline(self, work: list[tuple[Log, Pending | None]], started: int) -> None:
         opened = self._pool.get
-        for log, pieces, synced in work:
+        for log, tail in work:
             if log.offline is not None:
                 continue
             try:
-                write_pieces(self._disk, opened, pieces, synced=synced)
+                if tail is not None:
+                    path = tail.segment.path + names.LOG
+                    opened(path).pwritev(tail.buffers, tail.position)
+                    log.wrote_tail()
+                    self._unsynced(log, tail.segment)
+                else:
+                    pieces = log.take()
+                    synced = log.config.ack_mode == "synced"
+                    write_pieces(self._disk, opened, pieces, synced=synced)
+                    self._written(log, pieces)
             except OSError as error:
-                self._fail(directory_of(log), error)
-                continue
-            self._written(log, pieces)
+                self._fail(log.directory, error)
+        taken_ms = self._clock.monotonic_ms() - started
+        if taken_ms > SLOW_WRITE_MS or self._was_slow:
+            self._note_time(taken_ms)
         self._start_sync()
-        for log, _, _ in work:
+        for log, _ in work:
             if log.on_progress is not None:
                 log.on_progress()
+
+    def _note_time(self, taken_ms: int) -> None:
+        """Of a round on the loop. One that is slow may have lost the processor to somebody else; two
+        in a row met a device that throttles writers."""
+        if taken_ms <= SLOW_WRITE_MS:
+            self._was_slow = False
+        elif self._was_slow:
+            self._was_slow = False
+            self._not_inline_before = self._clock.monotonic_ms() + COOL_DOWN_MS
+        else:
+            self._was_slow = True
+
+    def _write_on_executor(self, logs: list[Log]) -> None:
+        self.executor_rounds += 1
+        work: list[tuple[Log, list[Pending], bool]] = []
+        files: dict[str, File] = {}
+        total = 0
+        for log in logs:
+            total += log.pending_bytes
+            log.sync.busy = True
+            pieces = log.take()
+            path = pieces[0].segment.path + names.LOG
+            if not pieces[0].new and len(files) < self._max_pinned:
+                try:
+                    files[path] = self._pool.pin(path)
+                except OSError as error:
+                    log.sync.busy = False
+                    self._fail(log.directory, error)
+                    continue
+            work.append((log, pieces, log.config.ack_mode == "synced"))
+        self._writing_bytes += total
+
+        def wrote(failed: dict[Log, OSError] | None, error: BaseException | None) -> None:
+            self._pool.unpin(files)
+            self._wrote(work, total, failed, error)
+
+        self._executor.submit(lambda: write_round(self._disk, work, files), wrote)
 
     def _wrote(
         self,
@@ -193,7 +236,7 @@ class LogWriter:
             raise error  # not an OSError: a bug of ours
         self._writing_bytes -= total
         for log, os_error in (failed or {}).items():
-            self._fail(directory_of(log), os_error)
+            self._fail(log.directory, os_error)
         for log, pieces, _ in work:
             log.sync.busy = False
             if log.offline is None:
@@ -214,12 +257,17 @@ class LogWriter:
         log.wrote(pieces)
         state = log.sync
         for piece in pieces:
-            if not state.unsynced or state.unsynced[-1] is not piece.segment:
-                state.unsynced.append(piece.segment)
             if piece.new:
                 state.new_names = True
             if piece.last:
                 state.rolled.append(piece)
+            self._unsynced(log, piece.segment)
+
+    def _unsynced(self, log: Log, segment: Segment) -> None:
+        """Bytes of the log's segment were written: sync them, now or later, if the configs say so."""
+        state = log.sync
+        if not state.unsynced or state.unsynced[-1] is not segment:
+            state.unsynced.append(segment)
         if state.queued:
             return
         config = log.config
@@ -271,7 +319,7 @@ class LogWriter:
                 for path in plan.paths:
                     files[path] = self._pool.pin(path)
             except OSError as error:
-                self._fail(directory_of(plan.log), error)
+                self._fail(plan.log.directory, error)
         plans_left = [plan for plan in plans if plan.log.offline is None]
         began_ns = self._clock.monotonic_ns()
 
@@ -300,11 +348,13 @@ class LogWriter:
             plan.log.sync.syncing = False
             if plan.log.offline is None:
                 _made_durable(plan)
-            _call_released(plan.log)
+            if plan.log.sync.released:
+                _call_released(plan.log)
         for plan in plans:
-            _call_flushed(plan.log)
-            if plan.log.sync.flushes and plan.log.offline is None:
-                self._want_sync(plan.log)
+            if plan.log.sync.flushes:
+                _call_flushed(plan.log)
+                if plan.log.sync.flushes and plan.log.offline is None:
+                    self._want_sync(plan.log)
         self._start_sync()
         for plan in plans:
             if plan.log.on_progress is not None:
@@ -324,6 +374,12 @@ def _plan(log: Log, room: int) -> SyncPlan:
     if state.timer is not None:
         state.timer.cancel()
         state.timer = None
+    if len(state.unsynced) == 1 and not state.rolled:
+        segment = state.unsynced.pop()
+        path, offset, position = segment.path + names.LOG, log.written_offset, segment.size
+        plan = SyncPlan(log, offset, position, segment.base_offset, [path], [], state.new_names)
+        state.new_names = False
+        return plan
     rolled = {piece.segment: piece for piece in state.rolled}
     paths: list[str] = []
     count = 0
@@ -350,16 +406,17 @@ def _plan(log: Log, room: int) -> SyncPlan:
 def _made_durable(plan: SyncPlan) -> None:
     log = plan.log
     log.durable_offset = plan.offset
-    log.settled_base = max(log.settled_base, plan.base)
-    log.mark(plan.offset, plan.base, plan.position)
-    log.snapshots += [piece.next_base for piece in plan.rolled]
+    if plan.base > log.settled_base:
+        log.settled_base = plan.base
+    if plan.offset not in log.marks:
+        log.mark(plan.offset, plan.base, plan.position)
+    if plan.rolled:
+        log.snapshots += [piece.next_base for piece in plan.rolled]
 
 
 def _call_flushed(log: Log) -> None:
     """Tell those whose offset is durable now, or everybody when the directory failed."""
     flushes = log.sync.flushes
-    if not flushes:
-        return
     error = None if log.offline is None else StorageError(f"{log.path} is offline")
     log.sync.flushes = [wait for wait in flushes if error is None and wait[0] > log.durable_offset]
     for offset, done in flushes:

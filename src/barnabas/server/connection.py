@@ -29,7 +29,6 @@ from barnabas.server.started_frame import StartedFrame
 from barnabas.wire.errors import ProtocolError
 
 if TYPE_CHECKING:
-    from barnabas.server.handlers.produce import ProduceTarget
     from barnabas.server.listener import ListenerContext
     from barnabas.server.quotas import Quotas
 
@@ -67,7 +66,6 @@ class Connection:
         "peer",
         "pending",
         "principal",
-        "produce_targets",
     )
 
     def __init__(self, context: ListenerContext) -> None:
@@ -91,7 +89,6 @@ class Connection:
         self.peer = self.local = ("", 0)
         self.active_tick = context.tick
         #: Targets of earlier Produce requests, by the bytes that named them (handlers/produce).
-        self.produce_targets: dict[bytes, ProduceTarget] = {}
         #: A long-polling Fetch, to be told when the client is gone.
         self.parked: Parked | None = None
 

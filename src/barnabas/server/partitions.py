@@ -59,6 +59,7 @@ class HostedPartition:
         "gone",
         "index",
         "log",
+        "produced_as",
         "replica",
         "rules",
         "syncs_each",
@@ -85,6 +86,8 @@ class HostedPartition:
         self.rules = produce_rules(log.config, validate_all=validate_all)
         #: flush.messages=1: Kafka syncs before it answers, acks=1 too.
         self.syncs_each = log.config.flush_messages <= 1
+        #: Its keys in `Partitions.produced_by_id` and `produced_by_name`.
+        self.produced_as: tuple[bytes, ...] = ()
         log.on_progress = self.progress
 
     @property
@@ -250,6 +253,9 @@ class Partitions:
         self._broken: dict[tuple[str, int], ErrorCode] = {}
         #: Dropped while they were being opened: how that ends says nothing of what comes after.
         self._dropped: set[tuple[str, int]] = set()
+        #: Served partitions by the bytes that name them in a Produce (`handlers.produce`).
+        self.produced_by_id: dict[bytes, HostedPartition] = {}
+        self.produced_by_name: dict[bytes, HostedPartition] = {}
 
     def __iter__(self) -> Iterator[HostedPartition]:
         return iter(list(self._hosted.values()))
@@ -300,7 +306,19 @@ class Partitions:
             self._dropped.add(key)
         hosted = self._hosted.pop(key, None)
         if hosted is not None:
+            for head in hosted.produced_as:
+                for known in (self.produced_by_id, self.produced_by_name):
+                    if known.get(head) is hosted:
+                        del known[head]
             hosted.stop(error)
+
+    def remember_produced(self, hosted: HostedPartition, head: bytes, *, by_id: bool) -> None:
+        """`head` in a Produce means this partition until it is dropped."""
+        if self._hosted.get((hosted.topic, hosted.index)) is hosted:
+            known = self.produced_by_id if by_id else self.produced_by_name
+            known[head] = hosted
+            if head not in hosted.produced_as:
+                hosted.produced_as += (head,)
 
     def expire(self, now_ms: int) -> None:
         """Answer acknowledgements that ran out of time."""

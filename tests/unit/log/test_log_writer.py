@@ -69,18 +69,39 @@ def test_slow_device_moves_writes_off_the_loop_for_a_while() -> None:
             w.clock.now += 6
 
     disk.observer = slow
+    for written in (1, 2):
+        append(log, [b"x"])
+        w.step()
+        assert log.written_offset == written
     append(log, [b"x"])
     w.step()
-    assert log.written_offset == 1
-    append(log, [b"x"])
-    w.step()
-    assert log.written_offset == 1
+    assert log.written_offset == 2
     w.settle()
     disk.observer = None
     w.clock.now += COOL_DOWN_MS
     append(log, [b"x"])
     w.step()
-    assert log.written_offset == 3
+    assert log.written_offset == 4
+
+
+def test_one_slow_round_among_quick_ones_moves_nothing() -> None:
+    w, log, disk = world()
+    for slow in (True, False, True, False, True):
+        disk.observer = (lambda *_: setattr(w.clock, "now", w.clock.now + 6)) if slow else None
+        append(log, [b"x"])
+        w.step()
+        assert log.written_offset == log.end_offset
+
+
+def test_small_rounds_stay_on_the_loop_beside_logs_that_make_files() -> None:
+    w, log, _ = world()
+    append(log, [b"x"])
+    w.settle()
+    fresh = w.open("u")
+    append(fresh, [b"x"])
+    append(log, [b"y"])
+    w.step()
+    assert log.written_offset == 2
 
 
 def test_one_sync_covers_all_that_was_written_before_it() -> None:

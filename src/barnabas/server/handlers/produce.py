@@ -6,8 +6,8 @@ TOPIC_AUTHORIZATION_FAILED, TRANSACTIONAL_ID_AUTHORIZATION_FAILED, INVALID_TOPIC
 NOT_ENOUGH_REPLICAS, REQUEST_TIMED_OUT, KAFKA_STORAGE_ERROR, and what `append` finds in the batch.
 With acks=0 there is no answer; an error closes the connection.
 
-The usual request (one partition, flexible version, seen before on this connection) takes the fast
-path: the bytes that name topic, partition, acks and time-out are looked up, not decoded.
+The usual request (one partition that was produced to before, flexible version) takes the fast path:
+the bytes that name topic and partition are looked up, not decoded.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 IDS_FROM: Final = 13
 ADMIN_CLIENT_ID: Final = "__admin_client"
-#: Targets remembered per connection.
-TARGETS_MAX: Final = 4096
+#: Bytes of a topic's name whose length takes one byte.
+FAST_NAME_MAX: Final = 126
 
 _ACKS_TIMEOUT = Struct(">hi")
 _INDEX = Struct(">i")
@@ -52,35 +52,22 @@ _FAST_TAIL = b"\x01\x00\x00\x00" + b"\x00\x00\x00\x00" + b"\x00"
 _FAST_END = b"\x00\x00\x00"
 
 
-class ProduceTarget:
-    """What the start of a one-partition request stands for."""
-
-    __slots__ = ("acks", "head", "hosted", "timeout_ms")
-
-    def __init__(self, hosted: HostedPartition, acks: int, timeout_ms: int, head: bytes) -> None:
-        self.hosted = hosted
-        self.acks = acks
-        self.timeout_ms = timeout_ms
-        #: Start of the response: topic, partition index.
-        self.head = head
-
-
 class FastAcknowledgement:
     """A one-partition produce that waits for its offset."""
 
-    __slots__ = ("appended", "deadline_ms", "request", "target", "throttle_ms")
+    __slots__ = ("appended", "deadline_ms", "head", "request", "throttle_ms")
 
     def __init__(
         self,
         request: Request,
-        target: ProduceTarget,
+        head: bytes,
         appended: Appended,
         deadline_ms: int,
         throttle_ms: int,
     ) -> None:
         self.throttle_ms = throttle_ms
         self.request = request
-        self.target = target
+        self.head = head
         self.appended = appended
         self.deadline_ms = deadline_ms
 
@@ -88,13 +75,14 @@ class FastAcknowledgement:
         """Answer."""
         appended = Appended(error) if error else self.appended
         start = -1 if error else hosted.log.log_start_offset
-        request, target = self.request, self.target
-        request.respond(_fast_response(request, target, error, appended, start, self.throttle_ms))
+        request = self.request
+        payload = _fast_response(request, self.head, error, appended, start, self.throttle_ms)
+        request.respond(payload)
 
 
 def _fast_response(
     request: Request,
-    target: ProduceTarget,
+    head: bytes,
     error: int,
     appended: Appended,
     log_start_offset: int,
@@ -102,7 +90,7 @@ def _fast_response(
 ) -> bytes:
     return (
         _CORRELATION.pack(request.correlation_id)
-        + target.head
+        + head
         + _RESULT.pack(error, appended.base_offset, appended.append_time, log_start_offset)
         + (_TAIL.pack(_FAST_TAIL, throttle_ms) if throttle_ms else _FAST_TAIL)
     )
@@ -114,12 +102,17 @@ def handle(broker: Broker, request: Request) -> Payload | None:
         frame, body = request.frame, request.body
         # null transactional id, one topic: 00 | acks 2 | timeout 4 | 02 | topic | 02 | index 4
         if len(frame) > body + 32 and frame[body] == 0 and frame[body + 7] == 2:
-            size = 29 if request.api_version >= IDS_FROM else frame[body + 8] + 13
-            target = request.connection.produce_targets.get(bytes(frame[body : body + size]))
-            if target is not None and not target.hosted.error():
-                batch = _only_batch(request, body + size)
-                if batch is not None:
-                    return _fast(broker, request, target, batch)
+            if request.api_version >= IDS_FROM:
+                end, known = body + 29, broker.partitions.produced_by_id
+            else:
+                end, known = body + 13 + frame[body + 8], broker.partitions.produced_by_name
+            head = bytes(frame[body + 7 : end])
+            hosted = known.get(head)
+            if hosted is not None and not hosted.error():
+                acks, timeout_ms = _ACKS_TIMEOUT.unpack_from(frame, body + 1)
+                batch = _only_batch(request, end)
+                if batch is not None and ACKS_ALL <= acks <= ACKS_LEADER:
+                    return _fast(broker, request, hosted, head, acks, timeout_ms, batch)
     return _slow(broker, request)
 
 
@@ -143,9 +136,15 @@ def _only_batch(request: Request, pos: int) -> memoryview | None:
 
 
 def _fast(
-    broker: Broker, request: Request, target: ProduceTarget, batch: memoryview
+    broker: Broker,
+    request: Request,
+    hosted: HostedPartition,
+    head: bytes,
+    acks: int,
+    timeout_ms: int,
+    batch: memoryview,
 ) -> Payload | None:
-    hosted, acks = target.hosted, target.acks
+    """`head`: topic and partition as the request names them, and as the response does."""
     if hosted.log.sync.busy and broker.writer.full:
         _hold_back(broker, request)
         return None
@@ -170,9 +169,9 @@ def _fast(
     reached = hosted.replica.high_watermark if committed else log.written_offset
     if wait_for <= reached:
         start = log.log_start_offset
-        return _fast_response(request, target, 0, appended, start, throttle_ms)
-    deadline_ms = broker.coarse_ms + target.timeout_ms
-    waiter = FastAcknowledgement(request, target, appended, deadline_ms, throttle_ms)
+        return _fast_response(request, head, 0, appended, start, throttle_ms)
+    deadline_ms = broker.coarse_ms + timeout_ms
+    waiter = FastAcknowledgement(request, head, appended, deadline_ms, throttle_ms)
     if committed:
         hosted.wait_committed(wait_for, waiter)
     else:
@@ -293,7 +292,7 @@ def _append_all(
         else:
             outcome.settle(outcome.hosted, appended)
     if len(outcomes) == 1 and outcomes[0].hosted is not None:
-        _remember(request, message, outcomes[0])
+        _remember(broker, request, outcomes[0])
     return unread
 
 
@@ -349,21 +348,18 @@ def _resolve(broker: Broker, request: Request, message: ProduceRequest, outcome:
     return False
 
 
-def _remember(request: Request, message: ProduceRequest, outcome: Outcome) -> None:
-    """Let the next request that names the same target take the fast path."""
+def _remember(broker: Broker, request: Request, outcome: Outcome) -> None:
+    """Let the next request that names the same partition in the same way take the fast path.
+
+    Not for internal topics: who may write there depends on more than the partition.
+    """
     hosted = outcome.hosted
-    version = request.api_version
-    if version < FLEXIBLE_FROM or hosted is None or message.transactional_id is not None:
+    if request.api_version < FLEXIBLE_FROM or hosted is None or hosted.topic in INTERNAL_TOPICS:
         return
-    topic = hosted.topic_id
-    if version < IDS_FROM:
-        name = hosted.topic.encode()
-        if len(name) > 126:
-            return
-        topic = bytes([len(name) + 1]) + name
-    where = b"\x02" + topic + b"\x02" + _INDEX.pack(hosted.index)
-    key = b"\x00" + _ACKS_TIMEOUT.pack(message.acks, message.timeout_ms) + where
-    targets = request.connection.produce_targets
-    if len(targets) >= TARGETS_MAX:
-        targets.clear()
-    targets[key] = ProduceTarget(hosted, message.acks, message.timeout_ms, where)
+    by_id = request.api_version >= IDS_FROM
+    name = hosted.topic.encode()
+    if not by_id and len(name) > FAST_NAME_MAX:
+        return
+    topic = hosted.topic_id if by_id else bytes([len(name) + 1]) + name
+    head = b"\x02" + topic + b"\x02" + _INDEX.pack(hosted.index)
+    broker.partitions.remember_produced(hosted, head, by_id=by_id)
