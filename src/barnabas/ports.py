@@ -281,6 +281,9 @@ class Machine(Protocol):
     def loop_cpu_ns(self) -> int:
         """Processor time of the event loop's thread. Call from there."""
 
+    def keep(self) -> None:
+        """All that is in memory now stays for long: nobody need look through it for garbage."""
+
 
 class Ports(Protocol):
     """All doors of one node."""

@@ -85,6 +85,25 @@ BUGS = (
         (CRASHES + "[offset commits]",),
     ),
     Bug(
+        "an offset is loaded into a group that is gone",
+        "Behind a tombstone, offsets go where those of the former group were: nobody finds them.",
+        "groups/shard.py",
+        "self._bulk.forget()",
+        "pass",
+        ("tests/unit/groups/test_bulk_offsets.py::test_a_group_that_went_meanwhile_is_made_anew",),
+    ),
+    Bug(
+        "a load never pauses",
+        "A shard of very many records is loaded in one go: nobody else is served meanwhile.",
+        "server/coordinators/turns.py",
+        "return self._looks >= LOOKS or self._turns.over(self._end_ns)",
+        "return False",
+        (
+            "tests/unit/server/coordinators/test_loading.py"
+            "::test_a_turn_takes_few_records_even_when_time_stands_still",
+        ),
+    ),
+    Bug(
         "markers are not loaded",
         "Offsets of a committed transaction stay pending after a start.",
         "server/coordinators/loading.py",

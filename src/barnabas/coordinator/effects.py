@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from typing import NamedTuple, Protocol, TypeAlias
+from collections.abc import Callable, Hashable, Sequence
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from barnabas.coordinator.framing import CoordinatorRecord
 from barnabas.partition.producer_entry import Verification
@@ -124,6 +124,15 @@ class Origin(NamedTuple):
     producer_epoch: int
 
 
+class Rows(NamedTuple):
+    """Records of one batch that is neither a marker's nor part of a transaction, as the log has them."""
+
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes | None]
+    offsets: Sequence[int]
+    timestamps: Sequence[int]
+
+
 class Shard(Protocol):
     """The state machine of one partition of a coordinator's topic.
 
@@ -145,3 +154,12 @@ class Shard(Protocol):
 
     def unload(self) -> list[Ticket]:
         """The partition is lost or the node stops: hand out everybody who still waits."""
+
+
+@runtime_checkable
+class BulkShard(Protocol):
+    """A shard that can take over very many records of one kind faster than one by one."""
+
+    def replay_rows(self, rows: Rows, start: int) -> int:
+        """Take over the rows from number `start` on, up to the first that is of another kind or looks
+        odd; its number, which `Shard.replay` has to take. Leaves what `replay` would have left."""

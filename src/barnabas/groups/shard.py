@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from barnabas.coordinator.effects import Effects, Now, Origin, Ticket, TimerKey
+from barnabas.coordinator.effects import Effects, Now, Origin, Rows, Ticket, TimerKey
 from barnabas.coordinator.framing import CoordinatorRecord
 from barnabas.groups import administration
 from barnabas.groups.classic import membership, rebalance
@@ -28,7 +28,8 @@ from barnabas.groups.consumer.topics import Topics
 from barnabas.groups.context import RequestContext
 from barnabas.groups.counters import GroupCounters
 from barnabas.groups.offsets import commit, fetch
-from barnabas.groups.offsets.expiry import TOMBSTONES_AT_ONCE, expire
+from barnabas.groups.offsets.bulk import BulkOffsets
+from barnabas.groups.offsets.expiry import TOMBSTONES_AT_ONCE, Progress, expire
 from barnabas.groups.offsets.table import Committed, Place
 from barnabas.groups.records.consumer_group_metadata_key import ConsumerGroupMetadataKey
 from barnabas.groups.records.group_metadata_key import GroupMetadataKey
@@ -75,8 +76,10 @@ class GroupShard:
         self.state = GroupsState(settings, new_id, topics, configs)
         self._counters = counters or GroupCounters()
         self._active = False
-        self._expired = 0
-        """How many groups the look under way has seen."""
+        self._bulk: BulkOffsets | None = BulkOffsets(self.state)
+        """Until all is loaded."""
+        self._expired = Progress()
+        """How far the look under way has come."""
 
     # -- members ---------------------------------------------------------------------------------
 
@@ -208,6 +211,8 @@ class GroupShard:
     def replay(self, record: CoordinatorRecord, origin: Origin) -> None:
         """Take over what the log says."""
         key, value = record.key, record.value
+        if value is None and self._bulk is not None:
+            self._bulk.forget()
         if isinstance(key, OffsetCommitKey):
             assert value is None or isinstance(value, OffsetCommitValue)
             self._replay_offset(key, value, origin)
@@ -218,6 +223,10 @@ class GroupShard:
             replay_consumer(self.state, record)
             if self._active and isinstance(key, ConsumerGroupMetadataKey) and value is not None:
                 self._counters.consumer_rebalances += 1
+
+    def replay_rows(self, rows: Rows, start: int) -> int:
+        """See `coordinator.effects.BulkShard`."""
+        return start if self._bulk is None else self._bulk.take(rows, start)
 
     def _replay_offset(
         self, key: OffsetCommitKey, value: OffsetCommitValue | None, origin: Origin
@@ -259,6 +268,7 @@ class GroupShard:
     def activate(self, now: Now) -> Effects:
         """All sessions begin anew; groups that are too large now have to shrink."""
         self._active = True
+        self._bulk = None
         effects = Effects()
         effects.set_timer(EXPIRY, now.monotonic + self.state.settings.offsets_check_ms)
         for group in list(self.state.groups.values()):
@@ -294,16 +304,18 @@ class GroupShard:
         return effects
 
     def _expire(self, now: Now) -> Effects:
-        effects, self._expired = expire(self.state, now, self._expired)
+        effects, further = expire(self.state, now, self._expired)
+        self._expired = further or Progress()
         self._counters.offset_expirations += tombstones(effects)
         # A little at a time, so that a million offsets do not hold the loop.
-        wait = 1 if self._expired else self.state.settings.offsets_check_ms
+        wait = 1 if further else self.state.settings.offsets_check_ms
         effects.set_timer(EXPIRY, now.monotonic + wait)
         effects.refused = lambda _: self._expire_later(now)
         return effects
 
     def _expire_later(self, now: Now) -> Effects:
         """The log takes no tombstones at the moment: look again at the next time."""
+        self._expired = Progress()
         effects = Effects()
         effects.set_timer(EXPIRY, now.monotonic + self.state.settings.offsets_check_ms)
         return effects

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import repeat
 from typing import NamedTuple, TypeAlias
 
@@ -19,7 +20,9 @@ __all__ = [
     "InflateLimit",
     "Record",
     "decode_columns",
+    "iter_columns",
     "read_columns",
+    "read_payload",
     "read_records",
     "record_times",
 ]
@@ -84,13 +87,20 @@ def record_times(header: BatchHeader, columns: Columns) -> list[int]:
 
 def read_columns(buf: Buffer, pos: int, header: BatchHeader, *, limit: int) -> Columns:
     """Like `read_records`, as columns, for the batch at `pos` whose header is `header`."""
+    return decode_columns(read_payload(buf, pos, header, limit=limit), header.records_count)
+
+
+def read_payload(buf: Buffer, pos: int, header: BatchHeader, *, limit: int) -> bytes:
+    """The records of the batch at `pos`, inflated to at most `limit` bytes and not looked at.
+
+    Raises `CorruptRecord`, `InflateLimit`.
+    """
     if header.magic != MAGIC:
         raise CorruptRecord(f"magic {header.magic}")
     if header.batch_length < 0 or pos + header.size > len(buf):
         raise CorruptRecord(f"batch of {header.size} bytes, {len(buf) - pos} there")
     with memoryview(buf) as view, view[pos + HEADER_SIZE : pos + header.size] as payload:
-        data = decompress(header.codec, payload, limit)
-    return decode_columns(data, header.records_count)
+        return decompress(header.codec, payload, limit)
 
 
 def decode_columns(data: bytes, count: int) -> Columns:
@@ -104,27 +114,45 @@ def decode_columns(data: bytes, count: int) -> Columns:
         return Columns([], [], [], [], [])
     if count > len(data) // MIN_RECORD_SIZE:
         raise CorruptRecord(f"{count} records in {len(data)} bytes")
+    columns, end = _decode_from(data, 0, 0, count)
+    if end != len(data):
+        raise CorruptRecord(f"{len(data) - end} bytes behind the last record")
+    return columns
+
+
+def iter_columns(data: bytes, count: int, at_once: int) -> Iterator[Columns]:
+    """The same in pieces of at most `at_once` records, for who must not work for long at a time."""
+    if count <= at_once or count > len(data) // MIN_RECORD_SIZE:
+        yield decode_columns(data, count)
+        return
+    pos = 0
+    for first in range(0, count, at_once):
+        columns, pos = _decode_from(data, pos, first, min(at_once, count - first))
+        if first + at_once >= count and pos != len(data):
+            raise CorruptRecord(f"{len(data) - pos} bytes behind the last record")
+        yield columns
+
+
+def _decode_from(data: bytes, pos: int, first: int, count: int) -> tuple[Columns, int]:
+    """`_decode`, whatever the bytes. Raises `CorruptRecord`."""
     try:
-        columns, end = _decode(data, count)
+        return _decode(data, pos, first, count)
     except IndexError:
         raise CorruptRecord("records are cut off") from None
     except CorruptRecord:
         raise
     except ProtocolError as error:
         raise CorruptRecord(str(error)) from None
-    if end != len(data):
-        raise CorruptRecord(f"{len(data) - end} bytes behind the last record")
-    return columns
 
 
-def _decode(data: bytes, count: int) -> tuple[Columns, int]:
-    """The loop of `decode_columns`. One- and two-byte varints are decoded in place, for speed."""
-    offsets = list(range(count))
+def _decode(data: bytes, pos: int, first: int, count: int) -> tuple[Columns, int]:
+    """`count` records from `pos` on, and their end. Short varints are decoded in place, for speed."""
+    offsets = list(range(first, first + count))
+    twice = first + first
     times = [0] * count
     keys: list[bytes | None] = [None] * count
     values: list[bytes | None] = [None] * count
     headers: list[Headers] = [()] * count
-    pos = 0
     for index in range(count):
         size = data[pos]
         pos += 1
@@ -156,7 +184,7 @@ def _decode(data: bytes, count: int) -> tuple[Columns, int]:
             else:
                 raw += (high << 7) - 128
                 pos += 1
-        if raw != index + index:
+        if raw != twice + index + index:
             offsets[index] = (raw >> 1) ^ -(raw & 1)
         raw = data[pos]
         pos += 1

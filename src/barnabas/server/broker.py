@@ -73,6 +73,7 @@ class Broker:
         self.cluster_id = settings.cluster_id
         self.clock: Clock = ports.clock
         self.executor: Executor = ports.executor
+        self.keep = ports.machine.keep
         self.recorder = RequestRecorder(ports.clock.monotonic_ns, config.slow_request_ms)
         self.topic_counters = hosting.counters
         self.writer = hosting.writer

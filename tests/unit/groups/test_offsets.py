@@ -346,6 +346,44 @@ def test_a_look_at_very_many_offsets_pauses() -> None:
     assert waits == [1, 1, 600_000, 1]
 
 
+def test_a_group_of_very_many_offsets_expires_a_little_at_a_time() -> None:
+    d = Desk(offsets_retention_ms=100_000)
+    for topic in ("old", "new", "older"):
+        for first in range(0, 1_500, 500):
+            commit_many(d, topic, range(first, first + 500))
+    d.ms += 50_000
+    for first in range(0, 1_500, 500):
+        commit_many(d, "new", range(first, first + 500))
+    d.ms += 50_000
+    # The group stays, since what is new has not expired.
+    assert looks(d) == [1_000, 500, 0, 1_000, 500]
+    assert d.shard.state.offsets.of_group("g").keys() == {"new"}
+    assert d.shard.state.groups.keys() == {"g"}
+    d.ms += 50_000
+    assert looks(d) == [1_000, 501]
+    assert not len(d.shard.state.offsets)
+    assert not d.shard.state.groups
+
+
+def looks(d: Desk) -> list[int]:
+    """How many tombstones each decision wrote, until all offsets have been looked at."""
+    written = []
+    while True:
+        effects = d.shard.timer(EXPIRY, d.now)
+        written.append(len(effects.records))
+        d._do(effects)
+        if d.timers[EXPIRY] > d.ms + 1:
+            return written
+
+
+def commit_many(d: Desk, topic: str, partitions: range) -> None:
+    """One request for many partitions of a topic."""
+    parts = [OffsetCommitRequestPartition(number, 1) for number in partitions]
+    request = OffsetCommitRequest("g", topics=[OffsetCommitRequestTopic(topic, partitions=parts)])
+    context = RequestContext("c", "/h", 9)
+    d.run(lambda paper: d.shard.commit_offsets(context, request, paper, d.now))
+
+
 def test_expiry_goes_on_after_the_log_refused_its_tombstones() -> None:
     d = Desk(offsets_retention_ms=600_000)
     commit(d, 1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from barnabas.records.batch import APPEND_TIME_BIT, read_header
+from barnabas.records.batch import APPEND_TIME_BIT, HEADER_SIZE, read_header
 from barnabas.records.builder import NewRecord, build_batch
 from barnabas.records.errors import CorruptRecord, InflateLimit
-from barnabas.records.record import Record, decode_columns, read_records
+from barnabas.records.record import Record, decode_columns, iter_columns, read_records
 
 PLAIN = bytes.fromhex("0c 00 00 00 01 01 00")  # null key and value, no headers
 
@@ -116,3 +118,30 @@ def test_append_time_is_that_of_the_header() -> None:
     batch = build_batch([(None, b"a", 10, ()), (None, b"b", 30, ())], log_append_time=77)
     assert read_header(batch).attributes == APPEND_TIME_BIT
     assert [record.timestamp for record in read_records(batch, limit=100)] == [77, 77]
+
+
+def test_records_in_pieces_are_those_of_the_whole(seed: int) -> None:
+    draw = random.Random(seed)
+    rows: list[NewRecord] = [
+        (draw.randbytes(draw.randrange(80)), None, 100 - at, (("h", b"v"),) * (at % 2))
+        for at in range(300)
+    ]
+    data = bytes(build_batch(rows)[HEADER_SIZE:])
+    whole = decode_columns(data, 300)
+    for at_once in (1, 7, 100, 299, 300, 1000):
+        pieces = list(iter_columns(data, 300, at_once))
+        assert all(len(piece.keys) <= at_once for piece in pieces)
+        joined = [[each for piece in pieces for each in piece[at]] for at in range(len(whole))]
+        assert joined == list(whole)
+
+
+@pytest.mark.parametrize("count", [-1, 2, 4, 1_000])
+def test_pieces_are_as_strict_as_the_whole(count: int) -> None:
+    data = PLAIN + bytes.fromhex("0c 00 00 02 01 01 00") + bytes.fromhex("0c 00 00 04 01 01 00")
+    assert len(list(iter_columns(data, 3, 2))) == 2
+    with pytest.raises(CorruptRecord):
+        list(iter_columns(data, count, 2))
+    with pytest.raises(CorruptRecord):
+        list(iter_columns(data[:-1], 3, 2))
+    with pytest.raises(CorruptRecord):
+        list(iter_columns(data + b"\0", 3, 2))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
 
 from barnabas.coordinator.effects import Effects, Now
 from barnabas.groups.records.offset_commit_key import OffsetCommitKey
@@ -14,44 +16,74 @@ if TYPE_CHECKING:
 LOOKED_AT_ONCE = 10_000
 """Groups and offsets that one decision looks at: some milliseconds."""
 TOMBSTONES_AT_ONCE = 1_000
-"""One decision writes about so many; those of its last group may be more."""
+"""One decision writes so many about offsets at most, and some for its last group."""
 
 
-def expire(state: GroupsState, now: Now, start: int) -> tuple[Effects, int]:
-    """Tombstones for what has expired in the groups from number `start` on.
+class Progress(NamedTuple):
+    """Where the look goes on: at the group of this number, behind so many of its offsets, all of
+    which stay."""
 
-    Returns the number of the group to go on with, or 0 when all have been looked at.
+    group: int = 0
+    kept: int = 0
+
+
+def expire(state: GroupsState, now: Now, begin: Progress) -> tuple[Effects, Progress | None]:
+    """Tombstones for what has expired from `begin` on.
+
+    Returns where to go on, or None when all have been looked at. What changes between two decisions
+    moves places: an offset may be looked at twice, or not before the next time.
     """
     effects = Effects()
     effects.divisible = True
     names = list(state.groups)
-    looked = 0
-    for at in range(start, len(names)):
-        if len(effects.records) >= TOMBSTONES_AT_ONCE or looked >= LOOKED_AT_ONCE:
-            return effects, at
-        looked += 1 + state.offsets.count_of(names[at])
+    looked, kept = 0, begin.kept
+    for at in range(begin.group, len(names)):
+        room = min(LOOKED_AT_ONCE - looked, TOMBSTONES_AT_ONCE - len(effects.records))
+        if room <= 0:
+            return effects, Progress(at, kept)
         group = state.groups[names[at]]
-        if expire_offsets(state, group, now, effects) and group.may_expire:
+        offsets = islice(_offsets(state, group.group_id, kept), room)
+        seen, gone = _expire_some(state, group, offsets, now, effects)
+        looked += 1 + seen
+        held = state.offsets.count_of(group.group_id)
+        if kept + seen < held:
+            return effects, Progress(at, kept + seen - gone)
+        pending = state.offsets.holds_pending(group.group_id)
+        if gone == held and not pending and group.may_expire:
             group.write_tombstones(effects)
-    return effects, 0
+        kept = 0
+    return effects, None
 
 
-def expire_offsets(state: GroupsState, group: AnyGroup, now: Now, effects: Effects) -> bool:
-    """Tombstones for expired offsets of a group; whether none of its offsets is left."""
-    group_id = group.group_id
-    nothing_left = not state.offsets.holds_pending(group_id)
+def _offsets(state: GroupsState, group_id: str, skip: int) -> Iterator[tuple[str, int, Committed]]:
     for topic, partitions in state.offsets.of_group(group_id).items():
-        subscribed = group.is_subscribed(topic)
-        for partition, committed in partitions.items():
-            if (
-                subscribed
-                or not _expired(state, group, committed, now)
-                or state.offsets.unstable(group_id, topic, partition)
-            ):
-                nothing_left = False
-            else:
-                effects.write(OffsetCommitKey(group_id, topic, partition), None)
-    return nothing_left
+        if skip >= len(partitions):
+            skip -= len(partitions)
+            continue
+        for partition, committed in islice(partitions.items(), skip, None):
+            yield topic, partition, committed
+        skip = 0
+
+
+def _expire_some(
+    state: GroupsState,
+    group: AnyGroup,
+    offsets: Iterable[tuple[str, int, Committed]],
+    now: Now,
+    effects: Effects,
+) -> tuple[int, int]:
+    """Tombstones for those of the offsets that have expired; how many were seen, and how many go."""
+    seen = gone = 0
+    for topic, partition, committed in offsets:
+        seen += 1
+        if (
+            not group.is_subscribed(topic)
+            and _expired(state, group, committed, now)
+            and not state.offsets.unstable(group.group_id, topic, partition)
+        ):
+            gone += 1
+            effects.write(OffsetCommitKey(group.group_id, topic, partition), None)
+    return seen, gone
 
 
 def _expired(state: GroupsState, group: AnyGroup, committed: Committed, now: Now) -> bool:

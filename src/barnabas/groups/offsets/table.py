@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TypeAlias
+from collections.abc import Hashable, Iterator
+from typing import Final, TypeAlias, TypeVar
 
 from barnabas.groups.records.offset_commit_value import OffsetCommitValue
 
 NO_EXPIRY = -1
+
+SHARED_MAX: Final = 10_000
+"""Topics, their ids and numbers of partitions of which all offsets share one object."""
 
 
 class Committed:
@@ -42,17 +45,28 @@ Place: TypeAlias = tuple[str, str, int]
 """(group, topic, partition)."""
 
 
+T = TypeVar("T", bound=Hashable)
+
+
+def _shared(known: dict[T, T], value: T) -> T:
+    if len(known) >= SHARED_MAX and value not in known:
+        known.clear()
+    return known.setdefault(value, value)
+
+
 class OffsetTable:
     """Offsets by group, topic and partition; and by producer id those that a transaction holds."""
 
     def __init__(self) -> None:
         self._groups: dict[str, ByTopic] = {}
         self._count = 0
+        self._names: dict[str, str] = {}
         self._ids: dict[bytes, bytes] = {}
         self._numbers: dict[int, int] = {}
         self._last_ms = 0
-        """What very many offsets share: topic ids, numbers of partitions, the time of their commit.
-        One object for each, not one for each offset."""
+        """What very many offsets share: topics, their ids, numbers of partitions, the time of their
+        commit. One object for each, not one for each offset; what is forgotten here is only shared
+        with less."""
         self._pending: dict[int, dict[Place, Committed]] = {}
         self._open: dict[str, dict[tuple[str, int], dict[int, None]]] = {}
         """Group -> (topic, partition) -> producer ids with a pending offset for it."""
@@ -105,19 +119,40 @@ class OffsetTable:
     def put(self, place: Place, committed: Committed) -> None:
         """An offset is committed."""
         group_id, topic, partition = place
+        partitions = self.place(group_id, topic)
+        self._count += partition not in partitions
+        committed.topic_id = self.shared_id(committed.topic_id)
+        committed.commit_ms = self.shared_time(committed.commit_ms)
+        partitions[self.shared_number(partition)] = committed
+
+    def place(self, group_id: str, topic: str) -> dict[int, Committed]:
+        """Where the offsets of a group for a topic are. For `put` and for `BulkOffsets`, which puts
+        something in at once, shares what can be shared, and says how many were `added`."""
         topics = self._groups.get(group_id)
         if topics is None:
             topics = self._groups[group_id] = {}
         partitions = topics.get(topic)
         if partitions is None:
-            partitions = topics[topic] = {}
-        self._count += partition not in partitions
-        committed.topic_id = self._ids.setdefault(committed.topic_id, committed.topic_id)
-        if committed.commit_ms != self._last_ms:
-            self._last_ms = committed.commit_ms
-        committed.commit_ms = self._last_ms
-        partition = self._numbers.setdefault(partition, partition)
-        partitions[partition] = committed
+            partitions = topics[_shared(self._names, topic)] = {}
+        return partitions
+
+    def added(self, count: int) -> None:
+        """So many offsets are there that were not."""
+        self._count += count
+
+    def shared_id(self, topic_id: bytes) -> bytes:
+        """The one object for a topic's id."""
+        return _shared(self._ids, topic_id)
+
+    def shared_number(self, partition: int) -> int:
+        """The one object for the number of a partition."""
+        return _shared(self._numbers, partition)
+
+    def shared_time(self, ms: int) -> int:
+        """The one object for a time, if the last one was the same."""
+        if ms != self._last_ms:
+            self._last_ms = ms
+        return self._last_ms
 
     def put_pending(self, producer_id: int, place: Place, committed: Committed) -> None:
         """An offset is committed if the transaction of this producer is."""

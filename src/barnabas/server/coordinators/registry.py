@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from barnabas.server.coordinators.internal_topics import CONSUMER_OFFSETS, TRANSACTION_STATE
+from barnabas.server.coordinators.turns import Turns
 
 if TYPE_CHECKING:
     from barnabas.metadata.delta import MetadataDelta
@@ -24,6 +25,8 @@ class Coordinators:
         self._groups: GroupCoordinator | None = None
         self._transactions: TransactionCoordinator | None = None
         self._stopped = False
+        self.turns = Turns(broker.clock)
+        """Of all shards that are being loaded."""
 
     @property
     def groups(self) -> GroupCoordinator:

@@ -15,7 +15,7 @@ from barnabas.log.errors import LogDamaged
 from barnabas.records.batch import read_header
 from barnabas.records.builder import NewRecord, build_batch, cuts
 from barnabas.server.append import append_own
-from barnabas.server.coordinators.loading import client_error, load_shard
+from barnabas.server.coordinators.loading import Doors, client_error, load_shard
 from barnabas.server.coordinators.timers import Timers
 from barnabas.server.partitions import HostedPartition
 from barnabas.wire.errors import ErrorCode, KafkaError
@@ -388,7 +388,9 @@ class CoordinatorRuntime(Generic[S]):
         slot.hosted = hosted
         slot.epoch = hosted.replica.leader_epoch
         try:
-            count = await load_shard(hosted, slot.shard, self._types, broker.executor, broker.clock)
+            doors = Doors(broker.executor, broker.clock, broker.keep)
+            turn = broker.coordinators.turns.join(lambda: bool(slot.waiting))
+            count = await load_shard(hosted, slot.shard, self._types, doors, turn)
         except KafkaError as failure:
             error = failure.code
         except (OSError, LogDamaged) as failure:

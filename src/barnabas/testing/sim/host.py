@@ -162,6 +162,9 @@ class SimMachine:
         """Code takes no virtual time."""
         return 0
 
+    def keep(self) -> None:
+        """The world collects garbage as it sees fit."""
+
 
 @dataclass(frozen=True, slots=True)
 class SimPorts:

@@ -48,6 +48,7 @@ class Numbers:
         self.markers: list[tuple[int, bool]] = []
         self.waiting: list[Ticket] = []
         self.rung: list[TimerKey] = []
+        self.replayed = 0
 
     def put(self, name: str, number: int, ticket: Ticket, padding: str = "") -> Effects:
         """Decide that `name` has a number."""
@@ -64,6 +65,7 @@ class Numbers:
     def replay(self, record: CoordinatorRecord, origin: Origin) -> None:
         """Take it over."""
         del origin
+        self.replayed += 1
         key, value = record.key, record.value
         assert isinstance(key, OffsetCommitKey)
         if value is None:
