@@ -180,6 +180,7 @@ COMMITTED: Final = {
     ),
     "5 expiry: a simple group": (
         f"{OFFSETS}.test_very_many_offsets_expire_a_little_at_a_time",
+        f"{OFFSETS}.test_a_group_of_very_many_offsets_expires_a_little_at_a_time",
         f"{OFFSETS}.test_a_look_at_very_many_offsets_pauses",
         f"{OFFSETS}.test_expiry_goes_on_after_the_log_refused_its_tombstones",
     ),
