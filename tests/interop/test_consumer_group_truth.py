@@ -10,6 +10,7 @@ import pytest
 
 from barnabas.groups.consumer.assignors import ASSIGNORS
 from barnabas.groups.consumer.assignors.spec import GroupSpec, MemberSpec
+from barnabas.groups.consumer.member import in_order
 from barnabas.groups.consumer.topics import TopicFacts, TopicHashes
 from barnabas.wire.uuids import to_text
 from tests.interop.kafka import java_tool
@@ -88,7 +89,7 @@ class Chain:
         specs = {
             member: MemberSpec(
                 order if self.alike else topics,
-                {t: frozenset(parts) for t, parts in self.target.get(member, {}).items()},
+                {t: in_order(parts) for t, parts in self.target.get(member, {}).items()},
                 instance,
             )
             for member, (instance, topics) in self.members.items()
@@ -98,7 +99,8 @@ class Chain:
             member: {ids[topic]: set(parts) for topic, parts in topics.items()}
             for member, topics in answer["members"].items()
         }
-        assert {m: found.get(m, {}) for m in specs} == {m: expected.get(m, {}) for m in specs}
+        ours = {m: {t: set(p) for t, p in found.get(m, {}).items()} for m in specs}
+        assert ours == {m: expected.get(m, {}) for m in specs}
         self.target = {member: topics for member, topics in expected.items() if member in specs}
 
 

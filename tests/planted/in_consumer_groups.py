@@ -130,8 +130,8 @@ BUGS = (
         "uneven shares",
         "The uniform assignor gives the extra partitions to one member.",
         "groups/consumer/assignors/uniform.py",
-        "        extra -= has_extra\n",
-        "        extra -= 0\n",
+        "            extra -= 1\n        elif extra:",
+        "            extra -= 0\n        elif extra:",
         (ASSIGN + "test_uniform_is_even_and_moves_no_more_than_it_must",),
     ),
 )

@@ -405,7 +405,8 @@ def test_a_reloaded_group_is_the_same() -> None:
     after = desk.consumers()
     assert after.members == before.members
     assert (after.epoch, after.metadata_hash) == (before.epoch, before.metadata_hash)
-    assert (after.target, after.assignment_epoch) == (before.target, before.assignment_epoch)
+    assert after.targets.of == before.targets.of
+    assert after.assignment_epoch == before.assignment_epoch
     assert after.assignment_ms == before.assignment_ms
     assert after.names == before.names
     assert after.static_ids == before.static_ids

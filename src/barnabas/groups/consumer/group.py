@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from barnabas.coordinator.effects import Effects
-from barnabas.groups.consumer.member import ConsumerMember, Partitions
+from barnabas.groups.consumer.member import ConsumerMember, Partitions, Subscription
 from barnabas.groups.consumer.records import write_group_tombstones
+from barnabas.groups.consumer.targets import Targets
 from barnabas.wire.errors import ErrorCode
+
+T = TypeVar("T")
 
 CONSUMER: Final = "consumer"
 """The type of these groups in ListGroups, and their protocol type."""
 FIRST_EPOCH: Final = 1
 """Epoch of a group, and of its assignment, that nothing has happened to."""
-
+NO_PARTITIONS: Final[Partitions] = {}
 
 #: How long the hash of the metadata counts when no topic changes (Kafka's): 24 days.
 METADATA_REFRESH_MS: Final = (1 << 31) - 1
@@ -42,7 +45,7 @@ class Resolved(NamedTuple):
 class ConsumerGroup:
     """The state of one group. What the log knows is changed by replay only.
 
-    `names` counts the members that subscribe to a topic by its name, `by_regex` the regular
+    `subscribers` counts the members with a subscription, `names` counts the members that subscribe to a topic by its name, `by_regex` the regular
     expressions that match it, `regexes` the members behind a regular expression.
 
     Memory alone knows `refresh_at` (wall ms; until then the hash of the metadata need not be
@@ -70,7 +73,8 @@ class ConsumerGroup:
         "regexes",
         "resolved",
         "static_ids",
-        "target",
+        "subscribers",
+        "targets",
     )
 
     def __init__(self, group_id: str) -> None:
@@ -83,9 +87,10 @@ class ConsumerGroup:
         self.members: dict[str, ConsumerMember] = {}
         self.static_ids: dict[str, str] = {}
         """Instance id -> member id."""
-        self.target: dict[str, Partitions] = {}
+        self.targets = Targets()
         self._holders: dict[bytes, dict[int, int]] = {}
         """Topic id -> partition -> epoch of the member that holds it."""
+        self.subscribers: Counter[Subscription] = Counter()
         self.names: Counter[str] = Counter()
         self.by_regex: Counter[str] = Counter()
         self.regexes: Counter[str] = Counter()
@@ -137,6 +142,7 @@ class ConsumerGroup:
             del self.static_ids[member.instance_id or ""]
 
     def _count(self, member: ConsumerMember) -> None:
+        self.subscribers[member.subscription] += 1
         self.names.update(member.names)
         self.regexes.update(_regex_of(member))
         self.assignors.update(_assignor_of(member))
@@ -145,6 +151,7 @@ class ConsumerGroup:
             self.classic_protocols.update(p.name for p in member.classic.protocols)
 
     def _uncount(self, member: ConsumerMember) -> None:
+        _take(self.subscribers, (member.subscription,))
         _take(self.names, member.names)
         _take(self.regexes, _regex_of(member))
         _take(self.assignors, _assignor_of(member))
@@ -222,7 +229,7 @@ class ConsumerGroup:
 
     def target_of(self, member_id: str) -> Partitions:
         """What a member is to own."""
-        return self.target.get(member_id, {})
+        return self.targets.of.get(member_id, NO_PARTITIONS)
 
     def preferred_assignor(
         self, old: ConsumerMember | None = None, new: ConsumerMember | None = None
@@ -330,7 +337,7 @@ def _assignor_of(member: ConsumerMember) -> tuple[str, ...]:
     return () if member.assignor is None else (member.assignor,)
 
 
-def _take(counts: Counter[str], names: Iterable[str]) -> None:
+def _take(counts: Counter[T], names: Iterable[T]) -> None:
     """Each of `names` once less."""
     for name in names:
         if counts[name] <= 1:

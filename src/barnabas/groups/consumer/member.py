@@ -14,8 +14,11 @@ AWAY: Final = -2
 Epochs: TypeAlias = Mapping[bytes, Mapping[int, int]]
 """Topic id -> partition -> the epoch in which its member got it (KIP-1251)."""
 
-Partitions: TypeAlias = Mapping[bytes, frozenset[int]]
-"""Topic id -> partitions."""
+Partitions: TypeAlias = Mapping[bytes, tuple[int, ...]]
+"""Topic id -> partitions, ascending, each once."""
+
+Subscription: TypeAlias = tuple[str, frozenset[str]]
+"""A regular expression (empty for none) and names."""
 
 NOTHING: Final[Epochs] = {}
 
@@ -71,6 +74,11 @@ class ConsumerMember(NamedTuple):
     revoking: Epochs = NOTHING
     classic: ClassicFacts | None = None
 
+    @property
+    def subscription(self) -> Subscription:
+        """What it reads, as it says it."""
+        return self.regex or "", self.names
+
     def moved_to(self, epoch: int) -> ConsumerMember:
         """The member in another epoch, or once more in the same."""
         return self._replace(epoch=epoch, previous_epoch=self.epoch)
@@ -88,3 +96,8 @@ class ConsumerMember(NamedTuple):
 def stamped(partitions: Mapping[bytes, Iterable[int]], epoch: int) -> dict[bytes, dict[int, int]]:
     """Partitions that are all got in one epoch."""
     return {topic: dict.fromkeys(parts, epoch) for topic, parts in partitions.items()}
+
+
+def in_order(numbers: Iterable[int]) -> tuple[int, ...]:
+    """Partitions as `Partitions` has them."""
+    return tuple(sorted(set(numbers)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from barnabas.groups.consumer.member import NOTHING, ConsumerMember, Epochs, MemberState, Partitions
@@ -92,14 +92,14 @@ def _next(
     added: dict[bytes, list[int]] = {}
     unreleased = False
     for topic in dict.fromkeys([*goal.partitions, *member.assigned]):
-        target: Iterable[int] = goal.partitions.get(topic, ()) if goal.subscribed(topic) else ()
+        ordered = goal.partitions.get(topic, ()) if goal.subscribed(topic) else ()
         assigned = member.assigned.get(topic, {})
-        target = frozenset(target)
+        target = frozenset(ordered)
         keep = {p: since for p, since in assigned.items() if p in target}
         revoke = {p: since for p, since in assigned.items() if p not in target}
         # What the member itself has just given up is not in anybody's way.
         own = member.revoking.get(topic, NOTHING)
-        wanted = [p for p in sorted(target) if p not in keep]
+        wanted = [p for p in ordered if p not in keep]
         free = [p for p in wanted if p in own or is_free(topic, p)]
         unreleased = unreleased or len(free) < len(wanted)
         _put(kept, topic, keep)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from barnabas.coordinator.effects import Effects
@@ -13,6 +13,7 @@ from barnabas.groups.consumer.member import (
     Epochs,
     MemberState,
     Partitions,
+    in_order,
 )
 from barnabas.groups.records.consumer_group_current_member_assignment_key import (
     ConsumerGroupCurrentMemberAssignmentKey,
@@ -119,18 +120,16 @@ def write_target_epoch(effects: Effects, group_id: str, epoch: int, at_ms: int) 
     effects.write(ConsumerGroupTargetAssignmentMetadataKey(group_id), value)
 
 
-def write_target(
-    effects: Effects, group_id: str, member_id: str, target: Mapping[bytes, Iterable[int]]
-) -> None:
+def write_target(effects: Effects, group_id: str, member_id: str, target: Partitions) -> None:
     """What a member is to own."""
-    parts = [TopicPartition(topic, sorted(numbers)) for topic, numbers in target.items()]
+    parts = [TopicPartition(topic, list(numbers)) for topic, numbers in target.items()]
     value = ConsumerGroupTargetAssignmentMemberValue(parts)
     effects.write(ConsumerGroupTargetAssignmentMemberKey(group_id, member_id), value)
 
 
 def read_target(value: ConsumerGroupTargetAssignmentMemberValue) -> Partitions:
     """What a member is to own."""
-    return {each.topic_id: frozenset(each.partitions) for each in value.topic_partitions}
+    return {each.topic_id: in_order(each.partitions) for each in value.topic_partitions}
 
 
 def write_current(effects: Effects, group_id: str, member: ConsumerMember) -> None:

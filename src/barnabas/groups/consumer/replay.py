@@ -94,9 +94,9 @@ def _replay_assignment(group: ConsumerGroup, key: Message, value: Message | None
     elif isinstance(key, ConsumerGroupTargetAssignmentMemberKey):
         assert value is None or isinstance(value, ConsumerGroupTargetAssignmentMemberValue)
         if value is None:
-            group.target.pop(key.member_id, None)
+            group.targets.remove(key.member_id)
         else:
-            group.target[key.member_id] = read_target(value)
+            group.targets.put(key.member_id, read_target(value))
     elif isinstance(key, ConsumerGroupCurrentMemberAssignmentKey):
         assert value is None or isinstance(value, ConsumerGroupCurrentMemberAssignmentValue)
         if value is not None:

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from barnabas.coordinator.effects import Effects, Now
 from barnabas.groups.consumer.assignors import ASSIGNORS
-from barnabas.groups.consumer.assignors.spec import GroupSpec, MemberSpec
-from barnabas.groups.consumer.group import ConsumerGroup
+from barnabas.groups.consumer.assignors.spec import Assignment, GroupSpec, MemberSpec
+from barnabas.groups.consumer.assignors.uniform import share_evenly
+from barnabas.groups.consumer.group import NO_PARTITIONS, ConsumerGroup
 from barnabas.groups.consumer.member import ConsumerMember, Partitions
 from barnabas.groups.consumer.records import write_target, write_target_epoch
 
 if TYPE_CHECKING:
+    from barnabas.groups.consumer.topics import TopicFacts
     from barnabas.groups.state import GroupsState
 
 
@@ -39,17 +41,54 @@ def update_target(
         return current_target(group, new)
     settings = state.settings.consumer
     name = group.preferred_assignor(old, new) or settings.assignors[0]
-    spec = _spec(state, group, new)
-    assigned = ASSIGNORS[name](spec)
-    mine: Partitions = {}
-    for member_id in spec.members:
-        partitions = {t: frozenset(parts) for t, parts in assigned.get(member_id, {}).items()}
-        if partitions != group.target.get(member_id):
-            write_target(effects, group.group_id, member_id, partitions)
-        if member_id == new.member_id:
-            mine = partitions
+    changes = _changes(state, group, name, new)
+    for member_id, partitions in changes.items():
+        write_target(effects, group.group_id, member_id, partitions)
     write_target_epoch(effects, group.group_id, group_epoch, now.wall)
-    return Target(group_epoch, mine)
+    mine = changes.get(new.member_id)
+    return Target(group_epoch, group.target_of(new.member_id) if mine is None else mine)
+
+
+def _changes(
+    state: GroupsState, group: ConsumerGroup, name: str, new: ConsumerMember
+) -> Assignment:
+    """Whose targets change, with `new` in its place, in the order of the members."""
+    if name == "uniform":
+        found = share(state, group, new)
+        if found is not None:
+            return found
+    spec = _spec(state, group, new)
+    assigned, targets = ASSIGNORS[name](spec), group.targets.of
+    return {
+        member_id: partitions
+        for member_id in spec.members
+        if (partitions := assigned.get(member_id, NO_PARTITIONS)) != targets.get(member_id)
+    }
+
+
+def share(state: GroupsState, group: ConsumerGroup, new: ConsumerMember) -> Assignment | None:
+    """What the uniform assignor changes in the usual case, found without a look at everything:
+    all members read the same. None in any other case."""
+    if new.instance_id is not None and group.static_ids.get(new.instance_id) not in (
+        None,
+        new.member_id,
+    ):
+        return None
+    regex, names = subscription = new.subscription
+    if regex and names:
+        return None
+    old = group.members.get(new.member_id)
+    alike = group.subscribers[subscription]
+    if len(group.members) - (old is not None) != alike - (
+        old is not None and old.subscription == subscription
+    ):
+        return None
+    members = group.members if old is not None else [*group.members, new.member_id]
+    if not group.targets.of.keys() <= group.members.keys():
+        return None  # of somebody who is no member
+    topics = _topics(state, group, new)
+    counts = {topic.topic_id: topic.partitions for topic in topics}
+    return share_evenly(members, group.targets, list(counts), counts)
 
 
 def current_target(group: ConsumerGroup, member: ConsumerMember) -> Target:
@@ -77,8 +116,7 @@ def _spec(state: GroupsState, group: ConsumerGroup, new: ConsumerMember) -> Grou
         key = (member.regex or "", member.names)
         topics = known.get(key)
         if topics is None:
-            found = [state.topics.by_name(name) for name in sorted(group.subscriptions(member))]
-            there = [topic for topic in found if topic is not None]
+            there = _topics(state, group, member)
             partitions.update((topic.topic_id, topic.partitions) for topic in there)
             topics = known[key] = tuple(topic.topic_id for topic in there)
         source = former if member is new and former is not None else member.member_id
@@ -88,3 +126,9 @@ def _spec(state: GroupsState, group: ConsumerGroup, new: ConsumerMember) -> Grou
     # As Kafka sees it: names beside an expression make a group uneven, even if all have both.
     alike = len(known) <= 1 and not any(regex and names for regex, names in known)
     return GroupSpec(specs, partitions, alike)
+
+
+def _topics(state: GroupsState, group: ConsumerGroup, member: ConsumerMember) -> list[TopicFacts]:
+    """What a member reads, as far as it exists, in the order of the names."""
+    found = [state.topics.by_name(name) for name in sorted(group.subscriptions(member))]
+    return [topic for topic in found if topic is not None]

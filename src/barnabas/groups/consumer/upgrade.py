@@ -15,6 +15,7 @@ from barnabas.groups.consumer.member import (
     ClassicFacts,
     ClassicProtocol,
     ConsumerMember,
+    in_order,
     stamped,
 )
 from barnabas.groups.consumer.records import (
@@ -76,7 +77,7 @@ def _cannot(classic: ClassicGroup, reason: str) -> KafkaError:
 def _take_over(
     state: GroupsState, group: ConsumerGroup, member: ClassicMember, protocol: str, epoch: int
 ) -> None:
-    assigned: dict[bytes, frozenset[int]] = {}
+    assigned: dict[bytes, tuple[int, ...]] = {}
     if member.assignment:
         found = read_assignment(member.assignment)
         if found.user_data:
@@ -84,10 +85,10 @@ def _take_over(
         for part in found.assigned_partitions:
             topic = state.topics.by_name(part.topic)
             if topic is not None:
-                assigned[topic.topic_id] = frozenset(part.partitions)
+                assigned[topic.topic_id] = in_order(part.partitions)
     subscription = read_subscription(member.metadata(protocol))
     protocols = tuple(ClassicProtocol(p.name, bytes(p.metadata)) for p in member.protocols)
-    group.target[member.member_id] = assigned
+    group.targets.put(member.member_id, assigned)
     group.put(
         ConsumerMember(
             member.member_id,

@@ -39,11 +39,14 @@ class _Assigner:
         for topic in topics:
             self._hand_out(topic)
         self._level([topic for topic in topics if len(self.readers[topic]) > 1])
-        result: Assignment = {member_id: {} for member_id in self.member_ids}
+        given: list[dict[bytes, list[int]]] = [{} for _ in self.member_ids]
         for topic, owners in self.owners.items():
             for partition, owner in enumerate(owners):
-                result[self.member_ids[owner]].setdefault(topic, set()).add(partition)
-        return result
+                given[owner].setdefault(topic, []).append(partition)
+        return {
+            member_id: {topic: tuple(partitions) for topic, partitions in mine.items()}
+            for member_id, mine in zip(self.member_ids, given, strict=True)
+        }
 
     def _place(self, topic: bytes) -> tuple[float, int, int, int]:
         """Most partitions for each reader first, then few readers, then the id (Java: signed)."""

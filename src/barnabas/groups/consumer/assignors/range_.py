@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from barnabas.groups.consumer.assignors.spec import Assignment, GroupSpec
+from barnabas.groups.consumer.member import Partitions
 
 
 def assign_range(group: GroupSpec) -> Assignment:
@@ -16,9 +17,10 @@ def assign_range(group: GroupSpec) -> Assignment:
     readers = Counter(topic for spec in group.members.values() for topic in spec.topics)
     given = dict.fromkeys(readers, 0)
     extra = {topic: group.partitions[topic] % count for topic, count in readers.items()}
-    result: Assignment = {}
+    result: dict[str, Partitions] = {}
     for member_id in sorted(group.members, key=lambda each: _place(group, each)):
-        mine = result[member_id] = {}
+        mine: dict[bytes, tuple[int, ...]] = {}
+        result[member_id] = mine
         for topic in group.members[member_id].topics:
             size = group.partitions[topic] // readers[topic]
             if extra[topic]:
@@ -27,7 +29,7 @@ def assign_range(group: GroupSpec) -> Assignment:
             start = given[topic]
             given[topic] = start + size
             if size:
-                mine[topic] = set(range(start, start + size))
+                mine[topic] = tuple(range(start, start + size))
     return result
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 from barnabas.groups.consumer.member import Partitions
 
-Assignment: TypeAlias = dict[str, dict[bytes, set[int]]]
+Assignment: TypeAlias = Mapping[str, Partitions]
 """Member id -> topic id -> partitions; a member without any may be missing."""
 
 

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
+
 from barnabas.groups.consumer.assignors.heterogeneous import assign_heterogeneous
 from barnabas.groups.consumer.assignors.spec import Assignment, GroupSpec
+from barnabas.groups.consumer.member import Partitions
+from barnabas.groups.consumer.targets import Targets
+
+_Parts: TypeAlias = dict[bytes, tuple[int, ...]]
+
+_Runs: TypeAlias = list[tuple[bytes, tuple[int, ...]]]
+"""Partitions that nobody has yet, in the order in which they are handed out."""
 
 
 def assign_uniform(group: GroupSpec) -> Assignment:
@@ -14,48 +24,87 @@ def assign_uniform(group: GroupSpec) -> Assignment:
 
 
 def _assign_homogeneous(group: GroupSpec) -> Assignment:
-    """Everybody keeps what it has, up to its share; what is left goes to those below theirs."""
     topics = next(iter(group.members.values())).topics
-    if not topics:
-        return {}
-    held = {(t, p) for m in group.members.values() for t, parts in m.target.items() for p in parts}
-    total = sum(group.partitions[topic] for topic in topics)
-    unassigned = [(t, p) for t in topics for p in range(group.partitions[t]) if (t, p) not in held]
-    share, extra = divmod(total, len(group.members))
-    subscribed = set(topics)
-    result: Assignment = {}
-    unfilled: list[tuple[str, int]] = []
-    left = len(group.members)
+    targets = Targets()
     for member_id, spec in group.members.items():
-        quota = share + (1 if extra else 0)
-        has_extra = bool(extra)
-        mine = result[member_id] = {}
-        for topic, partitions in spec.target.items():
-            if topic not in subscribed:
-                continue
-            ordered = sorted(partitions)
-            keep = ordered[:quota]
-            quota -= len(keep)
-            unassigned += [(topic, p) for p in ordered[len(keep) :]]
-            if keep:
-                mine[topic] = set(keep)
+        targets.put(member_id, spec.target)
+    changes = share_evenly(targets.of, targets, topics, group.partitions)
+    return {**targets.of, **changes} if topics else {}
+
+
+def share_evenly(
+    member_ids: Iterable[str],
+    targets: Targets,
+    topics: Sequence[bytes],
+    partitions: Mapping[bytes, int],
+) -> Assignment:
+    """The targets that change when these members share these topics: nobody else is to own
+    anything, and a member that `targets` does not know is new.
+
+    Everybody keeps what it has, up to its share; what is left goes to those below theirs. Takes a
+    step for each member, and for each partition that moves, not for those that stay.
+    """
+    members = list(member_ids)
+    if not topics:
+        return {each: {} for each in members if targets.of.get(each) != {}}
+    share, extra = divmod(sum(partitions[topic] for topic in topics), len(members))
+    runs = [(topic, targets.unassigned(topic, partitions[topic])) for topic in topics]
+    subscribed = frozenset(topics)
+    stray = any(topic not in subscribed for topic in targets.topics)
+    changes: dict[str, _Parts] = {}
+    unfilled: list[tuple[_Parts, int]] = []
+    sizes = targets.sizes
+    left = len(members)
+    for member_id in members:
+        quota = share + 1 if extra else share
+        has = sizes.get(member_id, -1)
+        if has == quota and not stray:
+            if extra:
+                extra -= 1
+            left -= 1
+            continue
+        had = targets.of.get(member_id, {})
+        mine, missing = _keep(had, quota, subscribed, runs)
         # Who would have to take one that is in nobody's way leaves the extra to those behind it.
-        if quota and has_extra and left > extra:
-            quota -= 1
-            has_extra = False
-        if quota:
-            unfilled.append((member_id, quota))
-        extra -= has_extra
+        if extra and not (missing and left > extra):
+            extra -= 1
+        elif extra:
+            missing -= 1
         left -= 1
-    _fill(result, unfilled, unassigned)
-    return result
+        if missing:
+            unfilled.append((mine, missing))
+        if missing or has < 0 or mine != had:
+            changes[member_id] = mine
+    _fill(unfilled, runs)
+    return changes
 
 
-def _fill(
-    result: Assignment, unfilled: list[tuple[str, int]], unassigned: list[tuple[bytes, int]]
-) -> None:
-    at = 0
-    for member_id, quota in unfilled:
-        for topic, partition in unassigned[at : at + quota]:
-            result[member_id].setdefault(topic, set()).add(partition)
-        at += quota
+def _keep(
+    had: Partitions, quota: int, subscribed: frozenset[bytes], runs: _Runs
+) -> tuple[_Parts, int]:
+    """What a member keeps, and how many partitions it lacks; the rest is added to the runs."""
+    mine: _Parts = {}
+    for topic, parts in had.items():
+        if topic not in subscribed:
+            continue
+        keep = parts[:quota]
+        quota -= len(keep)
+        if keep:
+            mine[topic] = keep
+        if len(keep) < len(parts):
+            runs.append((topic, parts[len(keep) :]))
+    return mine, quota
+
+
+def _fill(unfilled: Sequence[tuple[_Parts, int]], runs: _Runs) -> None:
+    at = start = 0
+    for mine, missing in unfilled:
+        while missing and at < len(runs):
+            topic, parts = runs[at]
+            taken = parts[start : start + missing]
+            missing -= len(taken)
+            start += len(taken)
+            if taken:
+                mine[topic] = tuple(sorted(mine.get(topic, ()) + taken))
+            if start >= len(parts):
+                at, start = at + 1, 0
