@@ -46,8 +46,6 @@ TOPICS = {
 M = TypeVar("M", bound=Message)
 RECORDS = 3
 ROUNDS = 120
-ALTER_AT = 50
-DELETE_AT = 80
 ALTERED = ("retention.ms", "86400001")
 
 
@@ -71,9 +69,10 @@ class Journal:
 class Script:
     """Plays against one connection until the node dies (an `AssertionError` or `OSError`)."""
 
-    def __init__(self, client: Client, journal: Journal) -> None:
+    def __init__(self, client: Client, journal: Journal, rounds: int = ROUNDS) -> None:
         self._client = client
         self.journal = journal
+        self._rounds = rounds
 
     def play(self) -> None:
         """From the first request to the last."""
@@ -83,15 +82,16 @@ class Script:
         journal.producer_id = known.producer_id
         for topic, configs in TOPICS.items():
             self._create(topic, configs)
-        for number in range(ROUNDS):
+        alter_at, delete_at = self._rounds * 5 // 12, self._rounds * 2 // 3
+        for number in range(self._rounds):
             self.write("steady")
             if number % 2:
                 self.write("rolling")
-            if number % 5 == 0 and number < DELETE_AT:
+            if number % 5 == 0 and number < delete_at:
                 self.write("doomed")
-            if number == ALTER_AT:
+            if number == alter_at:
                 self._alter()
-            if number == DELETE_AT:
+            if number == delete_at:
                 self._delete("doomed")
         journal.finished = True
 

@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from tests.crash.script import SETTINGS, Journal, Script
+from tests.crash.script import ROUNDS, SETTINGS, Journal, Script
 from tests.crash.verdict import check_files, check_node
 from tests.hostile.target import Target
 from tests.interop.kafka import ToolError
@@ -22,7 +22,6 @@ KINDS = {
     "write": "pwrite64,pwritev,pwritev2,ftruncate",
     "rename": "rename,renameat,renameat2,unlink,mkdir",
 }
-CALLS = 300
 POINTS = 12
 """Kill points of one ordinary run."""
 
@@ -74,7 +73,7 @@ class TracedNode(Target):
                 os.kill(int(child), number)
 
 
-def live(node: Target, journal: Journal) -> None:
+def live(node: Target, journal: Journal, rounds: int) -> None:
     """Play the script until its end or until the node is killed."""
     try:
         node.start()
@@ -83,21 +82,20 @@ def live(node: Target, journal: Journal) -> None:
     try:
         with node.connect() as client:
             client.socket.settimeout(30)
-            Script(client, journal).play()
+            Script(client, journal, rounds).play()
         node.stop()
     except (OSError, AssertionError):
         assert node.process is not None
         assert node.process.wait(10) != 0, "the node lives, and did not answer as it should"
 
 
-def crash(directory: Path, kind: str, call: int, mode: str) -> bool:
-    """One crash and what comes after it; false when the run ended before the call came."""
-    settings = {**SETTINGS, "barnabas.ack.mode": mode}
+def crash(killed: Target, rounds: int = ROUNDS) -> bool:
+    """One crash of a node that something kills, and what comes after it; false when the script ended
+    before that."""
     journal = Journal()
-    killed = TracedNode(directory, kind, f"signal=KILL:when={call}", settings)
-    live(killed, journal)
+    live(killed, journal, rounds)
     died = killed.process is None or killed.process.wait() != 0
-    node = Target(directory, settings)
+    node = Target(killed.directory, killed.settings)
     node.port = killed.port
     logs: list[dict[str, list[bytes]]] = []
     for _ in range(2):  # the second start finds what the first one left
@@ -107,7 +105,7 @@ def crash(directory: Path, kind: str, call: int, mode: str) -> bool:
     for name, batches in logs[1].items():
         assert batches == logs[0][name][-len(batches) :], "a clean restart changed a log"
     assert "Traceback" not in node.log_path.read_text()
-    shutil.rmtree(directory)
+    shutil.rmtree(killed.directory)
     return died
 
 
@@ -120,21 +118,9 @@ def test_killed_at_calls_drawn_by_chance(tmp_path: Path, seed: int) -> None:
         call = random.randint(1, 1 << random.randint(1, 6))
         mode = random.choice(MODES)
         try:
-            died += crash(tmp_path / str(number), kind, call, mode)
+            settings = {**SETTINGS, "barnabas.ack.mode": mode}
+            killing = f"signal=KILL:when={call}"
+            died += crash(TracedNode(tmp_path / str(number), kind, killing, settings))
         except (AssertionError, ToolError) as error:
             raise AssertionError(f"killed at {kind} call {call}, {mode}") from error
     assert died >= POINTS // 2
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("kind", KINDS)
-def test_killed_at_each_call(tmp_path: Path, kind: str, mode: str) -> None:
-    survived = 0  # strace counts per thread, and which thread does what differs from run to run
-    for call in range(1, CALLS + 1):
-        try:
-            survived = 0 if crash(tmp_path / str(call), kind, call, mode) else survived + 1
-            if survived == 5:
-                break
-        except (AssertionError, ToolError) as error:
-            raise AssertionError(f"killed at {kind} call {call}, {mode}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,6 +11,12 @@ from random import Random
 from barnabas.testing.sim import CrashImage, CrashLimits, History, enumerate_crashes
 from barnabas.testing.sim.disk_model import DiskModel, FileNode, Write, apply_op
 from barnabas.testing.sim.history import replay
+
+COLLECT_EVERY = 200
+"""Images: each leaves a world of cycles, which the collector by itself lets grow to gigabytes."""
+
+CLASSES = ("applied", "lost", "torn", "zero-filled", "reordered", "name kept", "name lost")
+"""What may become of a write, and of a change of names."""
 
 
 def classes(before: DiskModel, image: DiskModel) -> set[str]:
@@ -79,4 +86,6 @@ def images_of(
         tally.images += 1
         tally.points.add(image.point)
         tally.by_class.update(classes(model, image.model))
+        if tally.images % COLLECT_EVERY == 0:
+            gc.collect()
         yield image

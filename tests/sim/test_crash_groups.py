@@ -3,6 +3,7 @@ has what was acknowledged, and of a transaction all or nothing (G3, T2, T5)."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -51,7 +52,7 @@ from tests.sim.node_host import NodeHost
 from tests.sim.test_crash_node import Recording
 
 QUICK = CrashLimits(images=8, contents=8, tears=1)
-FULL = CrashLimits(images=40, contents=32, tears=2)
+FULL = CrashLimits(images=120, contents=96, tears=2)
 GROUP, TID, TOPIC = "g", "tid", "t"
 NODE = {
     "offsets.topic.num.partitions": "1",
@@ -72,30 +73,55 @@ async def coordinator(client: Client, kind: int, key: str) -> None:
 
 
 async def offset_commits(client: Recording) -> None:
-    """Offsets of two partitions, each committed a few times."""
+    """Offsets of two partitions, each committed a few times, and of another group meanwhile."""
     await client.create(TOPIC, 2)
     await coordinator(client, 0, GROUP)
     topic_id = await client.topic_id(TOPIC)
     assert topic_id is not None
-    for offset in range(1, 4):
-        for index in range(2):
+    others = [client.twin() for _ in range(4)]
+
+    async def commit(who: Recording, group: str, index: int) -> None:
+        for offset in range(1, 5):
             part = OffsetCommitRequestPartition(index, offset)
             topic = OffsetCommitRequestTopic(TOPIC, topic_id, [part])
-            answer = await client.ask(
-                OffsetCommitRequest(GROUP, topics=[topic]), OffsetCommitResponse
-            )
+            request = OffsetCommitRequest(group, topics=[topic])
+            answer = await who.ask(request, OffsetCommitResponse)
             assert answer.topics[0].partitions[0].error_code == ErrorCode.NONE
-            client.history.mark(("offset", index, offset))
+            if group == GROUP:
+                client.history.mark(("offset", index, offset))
+
+    await asyncio.gather(
+        commit(client, GROUP, 0),
+        commit(others[0], GROUP, 1),
+        *(commit(each, f"{GROUP}-{at}", 0) for at, each in enumerate(others[1:])),
+    )
+    for each in others:
+        each.hang_up()
 
 
 async def transactions(client: Recording) -> None:
-    """Each writes to two partitions and commits an offset; the second one is aborted."""
+    """Each writes to two partitions and commits an offset; the second one is aborted. Meanwhile
+    others begin under ids of their own."""
+    other = client.twin()
     await client.create(TOPIC, 2)
     await coordinator(client, 0, GROUP)
     await coordinator(client, 1, TID)
     made = await client.ask(InitProducerIdRequest(TID, TRANSACTION_MS), InitProducerIdResponse)
     assert made.error_code == ErrorCode.NONE
     producer = (made.producer_id, made.producer_epoch)
+    await asyncio.gather(transact(client, producer), begin(other))
+    other.hang_up()
+
+
+async def begin(client: Recording) -> None:
+    """Further transactional ids, one after the other."""
+    for number in range(30):
+        request = InitProducerIdRequest(f"other-{number}", TRANSACTION_MS)
+        assert not (await client.ask(request, InitProducerIdResponse)).error_code
+
+
+async def transact(client: Recording, producer: tuple[int, int]) -> None:
+    """Three transactions."""
     topic_id = await client.topic_id(TOPIC)
     assert topic_id is not None
     for number in range(1, 4):
@@ -249,11 +275,3 @@ def crash_everywhere(operation: str, limits: CrashLimits, seed: int, share: floa
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_a_share_of_the_images(operation: str, seed: int) -> None:
     assert crash_everywhere(operation, QUICK, seed, 0.05).images >= 4
-
-
-@pytest.mark.soak
-def test_all_images() -> None:
-    tallies = [crash_everywhere(operation, FULL, 1, 1) for operation in OPERATIONS]
-    for tally in tallies:
-        print(tally)
-    assert sum(tally.images for tally in tallies) > 500

@@ -20,6 +20,10 @@ from barnabas.ports import Timer
 SLICE = 32
 """Logs that are looked at in one go on the event loop."""
 
+ROLLED_BYTES = 256 << 20
+"""With so much in segments that were closed since the last checkpoint there is another one, whatever
+the interval says: a start after a crash reads no more of them."""
+
 
 class Intervals:
     """Kafka's broker configs of the same meaning, in ms."""
@@ -62,6 +66,8 @@ class LogMaintenance:
         self._settling = False
         self._after_settling: Callable[[], None] | None = None
         self._retain_again: dict[Log, int] = {}
+        self._rolled: dict[Log, int] = {}
+        """Bytes of segments that were closed since the last checkpoint of recovery points."""
 
     def start(self) -> None:
         """Recover what was not stopped cleanly, remove `-delete` directories, start the timers."""
@@ -74,6 +80,7 @@ class LogMaintenance:
         self._again("recovery points", every.recovery_checkpoint, self.checkpoint_all)
         self._again("log starts", every.log_start_checkpoint, self._checkpoint_starts)
         self._again("high watermarks", every.high_watermark_checkpoint, self._checkpoint_marks)
+        manager.writer.on_rolled = self._note_rolled
         self._again("producers", every.producer_expiration_check, self._expire_producers)
 
     def stop(self, broker_epoch: int, done: Callable[[], None]) -> None:
@@ -123,14 +130,24 @@ class LogMaintenance:
         In synced mode that is all that is appended by now; otherwise what a roll or `flush.*`
         made durable.
         """
+        self._checkpoint(self._manager.logs.values(), done)
+
+    def _note_rolled(self, log: Log, nbytes: int) -> None:
+        self._rolled[log] = self._rolled.get(log, 0) + nbytes
+        if sum(self._rolled.values()) >= ROLLED_BYTES:
+            self._checkpoint(self._rolled)
+
+    def _checkpoint(self, some: Iterable[Log], done: Callable[[], None] | None = None) -> None:
+        """Move the recovery points of some logs, and write down all."""
         if self._settling or self._stopping:
             return
         self._settling = True
         logs = [
             log
-            for log in self._manager.logs.values()
+            for log in some
             if log.offline is None and not log.blocked and log.recovery_point < _settled(log)
         ]
+        self._rolled.clear()
 
         def settled(_: set[str]) -> None:
             self._settling = False

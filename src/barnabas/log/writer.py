@@ -75,6 +75,8 @@ class LogWriter:
         #: Rounds of either stage since the start; a round of writes on the loop is not timed.
         self.inline_rounds = self.executor_rounds = self.synced_files = 0
         self.sync_times = Times()
+        self.on_rolled: Callable[[Log, int], None] = lambda *_: None
+        """Told of a log whose closed segments are durable now, and of their bytes."""
 
     def dirty(self, log: Log) -> None:
         """`log` has pending bytes. (`Log.mark_dirty`; called once per clean-to-dirty change.)"""
@@ -348,6 +350,8 @@ class LogWriter:
             plan.log.sync.syncing = False
             if plan.log.offline is None:
                 _made_durable(plan)
+                if plan.rolled:
+                    self.on_rolled(plan.log, sum(p.segment.size for p in plan.rolled))
             if plan.log.sync.released:
                 _call_released(plan.log)
         for plan in plans:

@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 
 from barnabas.config.log_config import LogConfig
+from barnabas.log import maintenance
 from barnabas.log.log import Log
 from barnabas.log.retention import raise_log_start
 from barnabas.testing.sim import CrashLimits, DiskFault, SimDisk, enumerate_crashes
@@ -354,3 +355,21 @@ def test_retention_leaves_a_rolled_segment_to_the_writer_until_its_indexes_are_s
     retain(w, log)
     assert w.failures == []
     assert log.bases == [log.end_offset]
+
+
+def test_much_in_closed_segments_is_written_down_before_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(maintenance, "ROLLED_BYTES", 4 * SIZE)
+    w, log = world(0)
+    w.maintenance.start()
+    for at in range(4):  # one closed segment, which is not enough
+        append(log, [b"v" * 100], timestamp=NOW + at)
+        w.settle()
+    assert "recovery-point-offset-checkpoint" not in w.disk.list_dir("/logs")
+    append(log, [b"v" * 100], timestamp=NOW + 5)
+    w.settle()
+    assert b"t 0 5" in read_bytes(w.disk, "/logs/recovery-point-offset-checkpoint")
+    assert isinstance(w.disk, SimDisk)
+    w.disk.kill()
+    assert World(w.disk, w.config, now=NOW).open(create=False).end_offset == 5
