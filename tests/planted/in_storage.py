@@ -30,6 +30,14 @@ BUGS = (
         (KEEP + "test_a_deletion_waits_until_the_former_one_has_marked_its_files",),
     ),
     Bug(
+        "much to recover",
+        "Closed segments count as recovered only once a minute, however many there are.",
+        "log/maintenance.py",
+        "if sum(self._rolled.values()) >= ROLLED_BYTES:",
+        "if sum(self._rolled.values()) < 0:",
+        (KEEP + "test_much_in_closed_segments_is_written_down_before_its_time",),
+    ),
+    Bug(
         "checkpoint writes meet",
         "A checkpoint file is written by two jobs at once.",
         "log/checkpoint_writer.py",

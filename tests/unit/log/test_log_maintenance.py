@@ -369,6 +369,7 @@ def test_much_in_closed_segments_is_written_down_before_its_time(
     assert "recovery-point-offset-checkpoint" not in w.disk.list_dir("/logs")
     append(log, [b"v" * 100], timestamp=NOW + 5)
     w.settle()
+    assert "recovery-point-offset-checkpoint" in w.disk.list_dir("/logs")
     assert b"t 0 5" in read_bytes(w.disk, "/logs/recovery-point-offset-checkpoint")
     assert isinstance(w.disk, SimDisk)
     w.disk.kill()
