@@ -14,6 +14,9 @@ _PLACES = {
     "Producer": "barnabas.client.producer",
     "RebalanceListener": "barnabas.client.consumer.running",
     "RecordMetadata": "barnabas.client.deliveries",
+    "Reject": "barnabas.client.processing.failures",
+    "Retry": "barnabas.client.processing.failures",
+    "RetryAfter": "barnabas.client.processing.failures",
 }
 
 

@@ -112,17 +112,17 @@ class HostExecutor:
             self._workers = Workers(self._loop)
         return self._workers.stream(job, item, done, bytes_per_second)
 
-    def close(self) -> None:
+    def close(self, *, wait: bool = True) -> None:
         """Let queued jobs finish, then end the threads. Their `done` calls may not run any more.
 
-        Streamed jobs are cut off.
+        Streamed jobs are cut off. Without `wait` threads end when their jobs do.
         """
         self._max_threads = 0
         if self._workers is not None:
             self._workers.close()
         for _ in self._threads:
             self._jobs.put(None)
-        for thread in self._threads:
+        for thread in self._threads if wait else ():
             thread.join(JOIN_TIMEOUT_S)
         self._threads.clear()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from types import TracebackType
@@ -20,7 +21,12 @@ from barnabas.client.consumer.settings import consumer_settings, topics_and_conf
 from barnabas.client.errors import ClientError
 from barnabas.client.fetch_core import TopicPartition
 from barnabas.client.offsets import OffsetAt
-from barnabas.host.background import Latch, Lock
+from barnabas.client.processing.failures import Retry
+from barnabas.client.processing.lanes import Order
+from barnabas.client.processing.plan import Plan
+from barnabas.client.processing.processor import Processor
+from barnabas.client.processing.runners import Handler
+from barnabas.host.background import Latch, Lock, LoopThread
 
 T = TypeVar("T")
 G = TypeVar("G")
@@ -53,6 +59,7 @@ class Consumer:
         self._latch = Latch()
         self._lock = Lock()
         self._closing = False
+        self._processor: Processor | None = None
         running = Running(self._setup, self._heard, self._tell)
         self._executor = running.ports.executor
         self._running: Running | None = running
@@ -71,6 +78,9 @@ class Consumer:
         running = self._running
         if running is None or self._closing:
             return
+        processor = self._processor
+        if processor is not None:
+            asyncio.run_coroutine_threadsafe(processor.stopped(), processor.loop).result()
         self._closing = True  # the listener may still commit
         try:
             running.thread.call(running.close(finished=finished))
@@ -104,6 +114,8 @@ class Consumer:
     def _heard(self) -> None:
         """Called in the core's thread."""
         self._latch.set()
+        if self._processor is not None:
+            self._processor.wake()
 
     async def _tell(self, what: str, partitions: list[TopicPartition]) -> None:
         """Called on the core's loop."""
@@ -144,6 +156,8 @@ class Consumer:
 
     def _next(self, take: Callable[[Running], G], timeout_ms: int) -> G | None:
         """What `take` finds when there is something, None when that takes too long."""
+        if self._processor is not None:
+            raise RuntimeError("process() takes all records while it runs")
         running = self._core()
         with self._lock:
             running.hand.finish()
@@ -168,6 +182,49 @@ class Consumer:
             # Whatever came before the latch was there is in `ready`.
             if not running.engine.ready and not running.engine.errors:
                 latch.wait(left / 1000)
+
+    # -- side by side --
+
+    def process(
+        self,
+        handler: Handler,
+        *,
+        concurrency: int = 16,
+        order: Order = "key",
+        processes: int = 0,
+        retry: Retry = Retry(),  # noqa: B008 - it cannot be changed
+        dead_letter: str | None = None,
+        max_in_flight: int | None = None,
+    ) -> None:
+        """See `barnabas.Consumer.process`. Returns or raises when it is over; Ctrl-C ends it in the
+        same orderly way. A coroutine function runs on a loop in a thread of its own."""
+        if self._processor is not None:
+            raise RuntimeError("process() runs already")
+        plan = Plan(handler, concurrency, order, processes, retry, dead_letter, max_in_flight)
+        running = self._core()
+
+        async def begin() -> Processor:
+            return Processor(running, self._setup, plan)
+
+        thread = LoopThread("barnabas-process")
+        try:
+            processor = self._processor = thread.call(begin())
+            run = asyncio.run_coroutine_threadsafe(processor.run(), thread.loop)
+            try:
+                run.result()
+            except KeyboardInterrupt:
+                processor.stop()
+                run.result()
+                raise
+        finally:
+            self._processor = None
+            thread.stop()
+
+    def stop_processing(self) -> None:
+        """Let `process` end: nothing more begins, what has begun is waited for. A handler may call
+        it."""
+        if self._processor is not None:
+            self._processor.stop()
 
     # -- partitions --
 
@@ -217,10 +274,15 @@ class Consumer:
     # -- offsets --
 
     def commit(self, offsets: Offsets | None = None) -> None:
-        """Commit `offsets`, or all that was handed out, the event at hand included.
+        """Commit `offsets`, or all that was handed out, the event at hand included; while `process`
+        runs: all that is done.
 
         Raises `CommitRefused` for partitions that are somebody else's by now, `KafkaError`.
         """
+        processor = self._processor
+        if offsets is None and processor is not None:
+            asyncio.run_coroutine_threadsafe(processor.commit(), processor.loop).result()
+            return
         self._call(self._core().commit(offsets))
 
     def committed(self, *partitions: TopicPartition) -> dict[TopicPartition, OffsetAndMetadata]:

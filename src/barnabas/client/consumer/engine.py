@@ -47,7 +47,7 @@ class Delivery(NamedTuple):
 
 
 class Engine:
-    """One consumer. `news` is called whenever `ready` or `errors` has something new."""
+    """One consumer. `news` is called whenever `ready`, `errors` or what is ours has something new."""
 
     def __init__(
         self,
@@ -218,6 +218,7 @@ class Engine:
         self.leases.close(partitions)
         for name in partitions:
             self._fetcher.drop(*name)
+        self._news()  # what is worked on side by side: nothing more of these begins
 
     def losing(self, partitions: Partitions) -> None:
         """These are somebody else's: commits are refused."""
@@ -225,6 +226,7 @@ class Engine:
         for name in partitions:
             self._fetcher.drop(*name)
         self.moved()
+        self._news()
 
     async def assign(self, partitions: Partitions) -> None:
         """Begin where the group stands. The listener hears of it first, and may seek."""
@@ -336,6 +338,7 @@ class Engine:
             lease.move(found[lease.name] if known is None else known.offset)
             if known is not None:
                 lease.committed, lease.leader_epoch = known.offset, known.leader_epoch
+                lease.saved = known
             self._fetcher.core.add(lease.name, lease.handed)
             self._fetcher.core.pause(lease.name, lease.paused)
         self.fill()
@@ -371,15 +374,26 @@ class Engine:
 
     async def pause(self, names: Iterable[TopicPartition], paused: bool) -> None:
         """Hand out nothing of these, or go on. Raises `ValueError` for what is not assigned."""
-        for lease in [self.lease(name) for name in names]:
+        leases = [self.lease(name) for name in names]
+        for lease in leases:
             lease.paused = paused
-            if lease.handed == UNKNOWN:
-                continue  # not begun: it begins paused
-            # What was fetched and not handed out is fetched again.
+        await self.rewind(leases)
+
+    async def rewind(self, leases: Iterable[Lease]) -> None:
+        """What was fetched of these and not handed out is fetched again."""
+        for lease in leases:
+            if lease.token is None or lease.handed == UNKNOWN:
+                continue  # over, or not begun
             lease.token = object()
             self._fetcher.core.add(lease.name, lease.handed)
-            self._fetcher.core.pause(lease.name, paused)
+            self._fetcher.core.pause(lease.name, lease.paused)
         self.fill()
+
+    async def hold(self, lease: Lease, held: bool) -> None:
+        """Fetch nothing more of this one for now, or go on; nothing is lost."""
+        if lease.token is not None:
+            self._fetcher.core.pause(lease.name, held or lease.paused)
+            self.fill()
 
     async def _reset(self) -> None:
         """Positions that are not in the log: begin where auto.offset.reset says."""

@@ -23,6 +23,11 @@ from barnabas.client.consumer.settings import consumer_settings, topics_and_conf
 from barnabas.client.errors import ClientError
 from barnabas.client.fetch_core import TopicPartition
 from barnabas.client.offsets import OffsetAt
+from barnabas.client.processing.failures import Retry
+from barnabas.client.processing.lanes import Order
+from barnabas.client.processing.plan import Plan
+from barnabas.client.processing.processor import Processor
+from barnabas.client.processing.runners import Handler
 from barnabas.ports import Clock
 
 T = TypeVar("T")
@@ -60,6 +65,7 @@ class Consumer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news = asyncio.Event()
         self._waiting = self._stopping = False
+        self._processor: Processor | None = None
 
     @classmethod
     def configured(
@@ -92,6 +98,8 @@ class Consumer:
         running = self._running
         if running is None or self._stopping:
             return
+        if self._processor is not None:
+            await self._processor.stopped()
         self._stopping = True  # the listener may still commit
         work = asyncio.ensure_future(_on(running, running.close(finished=finished)))
         try:
@@ -126,6 +134,8 @@ class Consumer:
 
     def _heard(self) -> None:
         """Called in the core's thread."""
+        if self._processor is not None:
+            self._processor.wake()
         if self._waiting and self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._news.set)
 
@@ -204,7 +214,54 @@ class Consumer:
             if batch is not None:
                 yield batch
 
+    # -- side by side --
+
+    async def process(
+        self,
+        handler: Handler,
+        *,
+        concurrency: int = 16,
+        order: Order = "key",
+        processes: int = 0,
+        retry: Retry = Retry(),  # noqa: B008 - it cannot be changed
+        dead_letter: str | None = None,
+        max_in_flight: int | None = None,
+    ) -> None:
+        """Call `handler(event)` for every record, up to `concurrency` side by side, also those of
+        one partition. Runs until `stop_processing`, cancellation, `stop`, or an error.
+
+        A coroutine function runs on this loop, another function in threads; with `processes` in so
+        many processes (it has to be picklable). Records of a key (order="key"; those without one
+        have no order), of a partition, or none ("none") come one after the other, each when the
+        one before is done. What is done is committed soon, also behind what is not: at most
+        `max_in_flight` records (as many as `concurrency`) are begun and not committed, and so
+        much may a crash repeat.
+
+        A handler that raises is tried again as `retry` says; then the record goes to the topic
+        `dead_letter` with the reason in headers, or, without one, its error ends this call. What
+        has begun then ends first, for up to revoke.timeout.ms, and what is done is committed.
+
+        Raises `ValueError` and `TypeError` for arguments, `KafkaError`, `ClientError`, and what
+        the handler raised.
+        """
+        if self._processor is not None:
+            raise RuntimeError("process() runs already")
+        plan = Plan(handler, concurrency, order, processes, retry, dead_letter, max_in_flight)
+        self._processor = Processor(self._core(), self._setup, plan)
+        try:
+            await self._processor.run()
+        finally:
+            self._processor = None
+
+    def stop_processing(self) -> None:
+        """Let `process` end: nothing more begins, what has begun is waited for. A handler may call
+        it."""
+        if self._processor is not None:
+            self._processor.stop()
+
     def _raise(self, running: Running) -> None:
+        if self._processor is not None:
+            raise RuntimeError("process() takes all records while it runs")
         running.engine.raise_errors()
 
     async def _wait(self, running: Running, timeout_ms: int | None) -> None:
@@ -272,10 +329,14 @@ class Consumer:
     # -- offsets --
 
     async def commit(self, offsets: Offsets | None = None) -> None:
-        """Commit `offsets`, or all that was handed out, the event at hand included.
+        """Commit `offsets`, or all that was handed out, the event at hand included; while `process`
+        runs: all that is done.
 
         Raises `CommitRefused` for partitions that are somebody else's by now, `KafkaError`.
         """
+        if offsets is None and self._processor is not None:
+            await self._processor.commit()
+            return
         await self._run(self._core().commit(offsets))
 
     async def committed(

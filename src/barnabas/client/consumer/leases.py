@@ -47,6 +47,8 @@ class Lease:
         "name",
         "paused",
         "processed",
+        "progress",
+        "saved",
         "token",
     )
 
@@ -60,7 +62,12 @@ class Lease:
         """Behind what the application was given."""
         self.processed = UNKNOWN
         """Behind what it is done with."""
+        self.progress: OffsetAndMetadata | None = None
+        """What to commit, where records are worked on side by side (`processing`): written before
+        `processed`, and never behind it."""
         self.committed = UNKNOWN
+        self.saved: OffsetAndMetadata | None = None
+        """The last commit, as a whole."""
         self.leader_epoch = -1
         self.paused = False
 
@@ -72,8 +79,19 @@ class Lease:
     def move(self, offset: int) -> None:
         """Go on from `offset`; what was fetched before is forgotten."""
         self.token = object()
+        self.progress = self.saved = None
         self.handed = self.processed = offset
         self.committed = UNKNOWN
+
+    def to_commit(self, *, processed_only: bool) -> OffsetAndMetadata | None:
+        """What is new since the last commit."""
+        offset = self.processed if processed_only else self.handed
+        progress = self.progress
+        if progress is not None and progress.offset >= offset:
+            return None if progress == self.saved else progress
+        if offset > self.committed:
+            return OffsetAndMetadata(offset, "", self.leader_epoch)
+        return None
 
 
 class Leases:
@@ -124,9 +142,9 @@ class Leases:
         application's hands."""
         found = {}
         for lease in [*self.held.values(), *self.closing.values()]:
-            offset = lease.processed if processed_only else lease.handed
-            if offset > lease.committed:
-                found[lease.name] = OffsetAndMetadata(offset, "", lease.leader_epoch)
+            wanted = lease.to_commit(processed_only=processed_only)
+            if wanted is not None:
+                found[lease.name] = wanted
         return found
 
     def checked(
@@ -150,3 +168,4 @@ class Leases:
             lease = self.find(name)
             if lease is not None:
                 lease.committed = position.offset
+                lease.saved = position

@@ -62,9 +62,10 @@ class Running:
         except BaseException:
             self.thread.stop()
             raise
-        self.hand = Hand(self.engine, self._soon)
+        self.hand = Hand(self.engine, self.soon)
 
-    def _soon(self, callback: Callable[[], object]) -> None:
+    def soon(self, callback: Callable[[], object]) -> None:
+        """Call `callback` on the core's loop; from any thread."""
         with suppress(RuntimeError):  # another thread has closed the consumer
             self.thread.soon(callback)
 
