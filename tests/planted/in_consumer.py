@@ -15,8 +15,8 @@ BUGS = (
         "an automatic commit takes back a manual one",
         "What is processed is less than what was told to commit: the group repeats it.",
         "client/consumer/leases.py",
-        "if offset > lease.committed:",
-        "if offset != lease.committed:",
+        "if offset > self.committed:",
+        "if offset != self.committed:",
         (LEASES + "test_what_is_committed_is_not_committed_again_and_never_goes_back",),
     ),
     Bug(

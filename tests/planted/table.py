@@ -10,6 +10,7 @@ from tests.planted import (
     in_groups,
     in_log,
     in_partition,
+    in_processing,
     in_recovery,
     in_server,
     in_storage,
@@ -29,4 +30,5 @@ BUGS: tuple[Bug, ...] = (
     *in_groups.BUGS,
     *in_transactions.BUGS,
     *in_client.BUGS,
+    *in_processing.BUGS,
 )

@@ -88,7 +88,8 @@ class Lease:
         offset = self.processed if processed_only else self.handed
         progress = self.progress
         if progress is not None and progress.offset >= offset:
-            return None if progress == self.saved else progress
+            stale = progress == self.saved or progress.offset < self.committed
+            return None if stale else progress
         if offset > self.committed:
             return OffsetAndMetadata(offset, "", self.leader_epoch)
         return None

@@ -37,6 +37,24 @@ def test_what_is_committed_is_not_committed_again_and_never_goes_back() -> None:
     assert leases.to_commit(processed_only=True) == {}
 
 
+def test_what_is_done_behind_an_offset_is_committed_with_it_once() -> None:
+    leases = begun(5, 7)
+    leases.committed(leases.to_commit(processed_only=True))
+    lease = leases.held[A]
+    lease.handed = 12
+    lease.progress = OffsetAndMetadata(5, "gaps")
+    assert leases.to_commit(processed_only=True) == {A: lease.progress}
+    leases.committed({A: lease.progress})
+    assert leases.to_commit(processed_only=True) == {}
+    lease.progress = OffsetAndMetadata(6, "others")
+    lease.processed = 6
+    assert leases.to_commit(processed_only=True) == {A: lease.progress}
+    leases.committed({A: OffsetAndMetadata(9)})  # told to
+    assert leases.to_commit(processed_only=True) == {}
+    lease.processed = 10  # one by one again
+    assert offsets(leases.to_commit(processed_only=True)) == {A: 10}
+
+
 def test_a_seek_back_is_committed() -> None:
     leases = begun(5, 7)
     leases.committed(leases.to_commit(processed_only=True))

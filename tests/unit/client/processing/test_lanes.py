@@ -142,7 +142,7 @@ def test_one_partition_alone_is_not_held_up() -> None:
 
 
 def test_what_is_done_always_fits_into_a_commit() -> None:
-    desk = Desk(in_flight=10_000, concurrency=10_000, held=10 * BITS_SPAN)
+    desk = Desk(in_flight=10 * BITS_SPAN, concurrency=10 * BITS_SPAN, held=10 * BITS_SPAN)
     part = desk.begin("a" + "." * (2 * BITS_SPAN))
     for _ in range(10):
         for offset in desk.start():
