@@ -5,7 +5,6 @@ from __future__ import annotations
 from tests.planted.bug import Bug
 
 LANES = "tests/unit/client/processing/test_lanes.py::"
-MODEL = "tests/property/processing/test_lanes.py::"
 FAILURES = "tests/unit/client/processing/test_failures.py::"
 
 BUGS = (
@@ -15,7 +14,7 @@ BUGS = (
         "client/processing/lanes.py",
         "            work.running = True\n",
         "            work.running = True\n            part.open.pop(work.event.offset)\n",
-        (LANES + "test_the_position_is_the_first_that_is_not_done", MODEL + "TestByKey"),
+        (LANES + "test_the_position_is_the_first_that_is_not_done"),
     ),
     Bug(
         "two records of a key at work",
@@ -31,10 +30,7 @@ BUGS = (
         "client/processing/lanes.py",
         "limits.concurrency and self.running + self.done < limits.in_flight",
         "limits.concurrency",
-        (
-            LANES + "test_no_more_is_begun_and_not_committed_than_may_be_in_flight",
-            MODEL + "TestUnordered",
-        ),
+        (LANES + "test_no_more_is_begun_and_not_committed_than_may_be_in_flight",),
     ),
     Bug(
         "a commit settles what ended after it began",
