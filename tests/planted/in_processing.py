@@ -14,7 +14,7 @@ BUGS = (
         "client/processing/lanes.py",
         "            work.running = True\n",
         "            work.running = True\n            part.open.pop(work.event.offset)\n",
-        (LANES + "test_the_position_is_the_first_that_is_not_done"),
+        (LANES + "test_the_position_is_the_first_that_is_not_done",),
     ),
     Bug(
         "two records of a key at work",
