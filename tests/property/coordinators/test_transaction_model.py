@@ -324,7 +324,7 @@ class Beside(RuleBasedStateMachine):
 
 
 def test_random_lives_beside_a_model() -> None:
-    run_state_machine_as_test(Beside, settings=settings(max_examples=150, stateful_step_count=40))
+    run_state_machine_as_test(Beside, settings=settings(max_examples=100, stateful_step_count=40))
 
 
 @pytest.mark.soak
