@@ -78,17 +78,17 @@ def assign(
     """The assignor as a function of what the model knows."""
     specs = {}
     for key, each in members.items():
-        former: dict[bytes, frozenset[int]] = {}
+        former: dict[bytes, tuple[int, ...]] = {}
         for topic, part in sorted(target.get(key, ())):
             topic_id = World.id_of(topic)
-            former[topic_id] = former.get(topic_id, frozenset()) | {part}
+            former[topic_id] = (*former.get(topic_id, ()), part)
         read = [World.id_of(topic) for topic in sorted(each["names"]) if topic in topics]
         specs[key] = MemberSpec(read, former, each["instance"], each["rack"])
     read_by_all = {name for each in members.values() for name in each["names"]}
     counts = {World.id_of(n): topics[n] for n in read_by_all if n in topics}
     alike = all(each["names"] == read_by_all for each in members.values())
     found = ASSIGNORS[name](GroupSpec(specs, counts, alike))
-    return {key: places({t: frozenset(p) for t, p in found.get(key, {}).items()}) for key in specs}
+    return {key: places(found.get(key, {})) for key in specs}
 
 
 class Beside(RuleBasedStateMachine):
@@ -186,7 +186,7 @@ class Beside(RuleBasedStateMachine):
             parts = frozenset(
                 places(
                     {
-                        each.topic_id: frozenset(each.partitions)
+                        each.topic_id: tuple(each.partitions)
                         for each in answer.assignment.topic_partitions
                     }
                 )
