@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
-from barnabas.coordinator.framing import CoordinatorRecord
+from barnabas.coordinator.framing import AnyRecord, CoordinatorRecord
 from barnabas.partition.producer_entry import Verification
 from barnabas.wire.errors import ErrorCode
 from barnabas.wire.message import Message
@@ -70,7 +70,7 @@ class Effects:
     )
 
     def __init__(self) -> None:
-        self.records: list[CoordinatorRecord] = []
+        self.records: list[AnyRecord] = []
         self.replies: list[tuple[Ticket, Message]] = []
         self.timers: list[tuple[TimerKey, int | None]] = []
         self.orders: list[object] = []
@@ -140,7 +140,7 @@ class Shard(Protocol):
     decisions; `replay` follows each of their records at once.
     """
 
-    def replay(self, record: CoordinatorRecord, origin: Origin) -> None:
+    def replay(self, record: AnyRecord, origin: Origin) -> None:
         """Take over what the log says. Never refuses, never reads a clock."""
 
     def replay_marker(self, producer_id: int, producer_epoch: int, *, commit: bool) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from barnabas.coordinator.effects import Effects, Now, Origin, Rows, Ticket, TimerKey
-from barnabas.coordinator.framing import CoordinatorRecord
+from barnabas.coordinator.framing import AnyRecord
 from barnabas.groups import administration
 from barnabas.groups.classic import membership, rebalance
 from barnabas.groups.classic.group import ClassicGroup, State
@@ -20,7 +20,8 @@ from barnabas.groups.consumer.describe import describe_consumer_group
 from barnabas.groups.consumer.group import ConsumerGroup, Resolved
 from barnabas.groups.consumer.heartbeat import consumer_heartbeat
 from barnabas.groups.consumer.leaving import time_is_over
-from barnabas.groups.consumer.replay import replay_consumer
+from barnabas.groups.consumer.ready import MemberOfGroup
+from barnabas.groups.consumer.replay import replay_consumer, replay_ready
 from barnabas.groups.consumer.steps import restart_all
 from barnabas.groups.consumer.subscriptions import regexes_resolved
 from barnabas.groups.consumer.timers import ConsumerTimer
@@ -208,8 +209,11 @@ class GroupShard:
 
     # -- the log ---------------------------------------------------------------------------------
 
-    def replay(self, record: CoordinatorRecord, origin: Origin) -> None:
+    def replay(self, record: AnyRecord, origin: Origin) -> None:
         """Take over what the log says."""
+        if isinstance(record, MemberOfGroup):
+            replay_ready(self.state, record)
+            return
         key, value = record.key, record.value
         if value is None and self._bulk is not None:
             self._bulk.forget()

@@ -82,7 +82,8 @@ def encode_record(
 
 
 def _encode_all(records: Sequence[NewRecord], base_timestamp: int) -> bytes:
-    """All records, offset deltas from 0. Plain ones (null key, no headers) take the short way."""
+    """All records, offset deltas from 0. Plain ones (no headers, nothing null
+    but the key) take the short way."""
     parts: list[bytes] = []
     last_timestamp = None
     time = b""  # the attributes and the timestamp delta
@@ -94,6 +95,21 @@ def _encode_all(records: Sequence[NewRecord], base_timestamp: int) -> bytes:
             width = uvarint_size(delta << 1)
             width_ends = 1 << (7 * width - 1)
             fixed = len(time) + width + 3  # with the lengths of key and value, and no headers
+        if key is not None and value is not None and not headers:
+            key_size, size = len(key), len(value)
+            body = fixed + key_size + (key_size > 63) + size + (size > 63)
+            if body < SMALL:
+                parts += (
+                    VARINTS[body],
+                    time,
+                    VARINTS[delta] if delta < SMALL else _varint(delta),
+                    VARINTS[key_size],
+                    key,
+                    VARINTS[size],
+                    value,
+                    b"\0",
+                )
+                continue
         if key is not None or headers or value is None or (size := len(value)) >= SMALL - 16:
             parts.append(encode_record(delta, timestamp - base_timestamp, key, value, headers))
             continue

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from barnabas.coordinator.effects import Effects, Now, Origin, Ticket, TimerKey
-from barnabas.coordinator.framing import CoordinatorRecord, DamagedRecord
+from barnabas.coordinator.framing import AnyRecord, DamagedRecord
 from barnabas.transactions import administration, end, partitions, producers
 from barnabas.transactions.records.transaction_log_key import TransactionLogKey
 from barnabas.transactions.records.transaction_log_value import TransactionLogValue
@@ -93,7 +93,7 @@ class TransactionShard:
 
     # -- the log ---------------------------------------------------------------------------------
 
-    def replay(self, record: CoordinatorRecord, origin: Origin) -> None:
+    def replay(self, record: AnyRecord, origin: Origin) -> None:
         """Take over what the log says. Raises `DamagedRecord` for a state that is none."""
         del origin
         key, value = record.key, record.value

@@ -7,11 +7,12 @@ from random import Random
 
 import pytest
 
-from barnabas.records.batch import crc_valid, read_header
+from barnabas.records.batch import HEADER_SIZE, crc_valid, read_header
 from barnabas.records.builder import (
     BatchBuilder,
     build_batch,
     cuts,
+    encode_record,
     rebuild_batch,
     record_size_bound,
 )
@@ -40,6 +41,21 @@ def test_plain_records_over_every_width_of_offset_delta(seed: int) -> None:
     assert [record.value for record in records] == values
     assert [record.offset for record in records] == list(range(3, 8303))
     assert {record.timestamp for record in records} == {5}
+
+
+def test_records_with_keys_are_the_same_on_the_short_way(seed: int) -> None:
+    random = Random(seed)
+    sizes = (0, 1, 62, 63, 64, 65, 4_000, 8_100, 8_190, 8_200)
+    rows = [
+        (random.randbytes(random.choice(sizes)), random.randbytes(random.choice(sizes)), at, ())
+        for at in sorted(random.choices(range(300), k=200))
+    ]
+    batch = build_batch(rows)
+    long_way = b"".join(
+        encode_record(delta, at - rows[0][2], key, value, ())
+        for delta, (key, value, at, _) in enumerate(rows)
+    )
+    assert bytes(batch[HEADER_SIZE:]) == long_way
 
 
 @pytest.mark.parametrize("codec", list(Codec))

@@ -181,23 +181,29 @@ def _updated(
     member: ConsumerMember, context: RequestContext, request: ConsumerGroupHeartbeatRequest
 ) -> ConsumerMember:
     """What is null has not changed."""
-    new = member._replace(
-        client_id=context.client_id, client_host=context.client_host, classic=None
+    instance_id, rack_id = request.instance_id, request.rack_id
+    rebalance_ms, assignor = request.rebalance_timeout_ms, request.server_assignor
+    names, regex = member.names, request.subscribed_topic_regex
+    if request.subscribed_topic_names is not None:
+        given = frozenset(request.subscribed_topic_names)
+        if given != names:
+            names = given
+    return ConsumerMember(
+        member.member_id,
+        member.epoch,
+        member.previous_epoch,
+        member.state,
+        member.instance_id if instance_id is None else instance_id,
+        member.rack_id if rack_id is None else rack_id,
+        member.rebalance_timeout_ms if rebalance_ms == UNCHANGED else rebalance_ms,
+        context.client_id,
+        context.client_host,
+        names,
+        member.regex if regex is None else regex,
+        member.assignor if assignor is None else assignor,
+        member.assigned,
+        member.revoking,
     )
-    if request.instance_id is not None:
-        new = new._replace(instance_id=request.instance_id)
-    if request.rack_id is not None:
-        new = new._replace(rack_id=request.rack_id)
-    if request.rebalance_timeout_ms != UNCHANGED:
-        new = new._replace(rebalance_timeout_ms=request.rebalance_timeout_ms)
-    if request.server_assignor is not None:
-        new = new._replace(assignor=request.server_assignor)
-    names = request.subscribed_topic_names
-    if names is not None and member.names != (given := frozenset(names)):
-        new = new._replace(names=given)
-    if request.subscribed_topic_regex is not None:
-        new = new._replace(regex=request.subscribed_topic_regex)
-    return new
 
 
 def _is_full(request: ConsumerGroupHeartbeatRequest) -> bool:

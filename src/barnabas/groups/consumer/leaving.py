@@ -9,12 +9,8 @@ from barnabas.coordinator.effects import Effects, Now, Ticket
 from barnabas.groups.consumer.downgrade import downgrade, may_downgrade
 from barnabas.groups.consumer.group import ConsumerGroup
 from barnabas.groups.consumer.member import AWAY, NOTHING, ConsumerMember, MemberState
-from barnabas.groups.consumer.records import (
-    write_current,
-    write_epoch,
-    write_member_tombstones,
-    write_resolved,
-)
+from barnabas.groups.consumer.ready import write_current
+from barnabas.groups.consumer.records import write_epoch, write_member_tombstones, write_resolved
 from barnabas.groups.consumer.timers import ConsumerTimer, Wait, cancel_timers
 from barnabas.wire.errors import ErrorCode, KafkaError
 from barnabas.wire.messages.consumer_group_heartbeat_response import ConsumerGroupHeartbeatResponse

@@ -83,6 +83,26 @@ class ConsumerMember(NamedTuple):
         """The member in another epoch, or once more in the same."""
         return self._replace(epoch=epoch, previous_epoch=self.epoch)
 
+    def with_state_of(self, other: ConsumerMember) -> ConsumerMember:
+        """Who it is, with the epochs and partitions of another one."""
+        return ConsumerMember(
+            self.member_id,
+            other.epoch,
+            other.previous_epoch,
+            other.state,
+            self.instance_id,
+            self.rack_id,
+            self.rebalance_timeout_ms,
+            self.client_id,
+            self.client_host,
+            self.names,
+            self.regex,
+            self.assignor,
+            other.assigned,
+            other.revoking,
+            self.classic,
+        )
+
     def reconciled_to(self, epoch: int) -> bool:
         """Whether it has all that it should have at `epoch`."""
         return self.state is MemberState.STABLE and self.epoch == epoch

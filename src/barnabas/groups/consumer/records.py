@@ -72,13 +72,13 @@ def write_partition_metadata_tombstone(effects: Effects, group_id: str) -> None:
     effects.write(ConsumerGroupPartitionMetadataKey(group_id), None)
 
 
-def write_member(effects: Effects, group_id: str, member: ConsumerMember) -> None:
+def member_value(member: ConsumerMember) -> ConsumerGroupMemberMetadataValue:
     """Who a member is, and what it subscribes to."""
     classic = None
     if member.classic is not None:
         protocols = [ClassicProtocolRecord(p.name, p.metadata) for p in member.classic.protocols]
         classic = ClassicMemberMetadata(member.classic.session_timeout_ms, protocols)
-    value = ConsumerGroupMemberMetadataValue(
+    return ConsumerGroupMemberMetadataValue(
         member.instance_id,
         member.rack_id,
         member.client_id,
@@ -89,7 +89,6 @@ def write_member(effects: Effects, group_id: str, member: ConsumerMember) -> Non
         member.assignor,
         classic,
     )
-    effects.write(ConsumerGroupMemberMetadataKey(group_id, member.member_id), value)
 
 
 def read_member(member: ConsumerMember, value: ConsumerGroupMemberMetadataValue) -> ConsumerMember:
@@ -120,11 +119,10 @@ def write_target_epoch(effects: Effects, group_id: str, epoch: int, at_ms: int) 
     effects.write(ConsumerGroupTargetAssignmentMetadataKey(group_id), value)
 
 
-def write_target(effects: Effects, group_id: str, member_id: str, target: Partitions) -> None:
+def target_value(target: Partitions) -> ConsumerGroupTargetAssignmentMemberValue:
     """What a member is to own."""
     parts = [TopicPartition(topic, list(numbers)) for topic, numbers in target.items()]
-    value = ConsumerGroupTargetAssignmentMemberValue(parts)
-    effects.write(ConsumerGroupTargetAssignmentMemberKey(group_id, member_id), value)
+    return ConsumerGroupTargetAssignmentMemberValue(parts)
 
 
 def read_target(value: ConsumerGroupTargetAssignmentMemberValue) -> Partitions:
@@ -132,16 +130,15 @@ def read_target(value: ConsumerGroupTargetAssignmentMemberValue) -> Partitions:
     return {each.topic_id: in_order(each.partitions) for each in value.topic_partitions}
 
 
-def write_current(effects: Effects, group_id: str, member: ConsumerMember) -> None:
+def current_value(member: ConsumerMember) -> ConsumerGroupCurrentMemberAssignmentValue:
     """The member's epoch, and what it owns."""
-    value = ConsumerGroupCurrentMemberAssignmentValue(
+    return ConsumerGroupCurrentMemberAssignmentValue(
         member.epoch,
         member.previous_epoch,
         member.state,
         _write_epochs(member.assigned),
         _write_epochs(member.revoking),
     )
-    effects.write(ConsumerGroupCurrentMemberAssignmentKey(group_id, member.member_id), value)
 
 
 def read_current(

@@ -45,7 +45,8 @@ from barnabas.groups.records.consumer_group_target_assignment_metadata_value imp
 )
 
 if TYPE_CHECKING:
-    from barnabas.coordinator.framing import CoordinatorRecord
+    from barnabas.coordinator.framing import AnyRecord
+    from barnabas.groups.consumer.ready import MemberOfGroup
     from barnabas.groups.state import GroupsState
     from barnabas.wire.message import Message
 
@@ -53,7 +54,7 @@ NO_ASSIGNMENT = -1
 """The epoch of an assignment that was taken out of the log."""
 
 
-def replay_consumer(state: GroupsState, record: CoordinatorRecord) -> None:
+def replay_consumer(state: GroupsState, record: AnyRecord) -> None:
     """Take over a record of types 3 to 8 and 16; others are left alone."""
     key, value = record.key, record.value
     group_id = getattr(key, "group_id", None)
@@ -84,6 +85,13 @@ def replay_consumer(state: GroupsState, record: CoordinatorRecord) -> None:
             group.put(read_member(_member(group, key.member_id), value))
     else:
         _replay_assignment(group, key, value)
+
+
+def replay_ready(state: GroupsState, record: MemberOfGroup) -> None:
+    """As `replay_consumer`, for a record that says itself what it does."""
+    group = _group(state, record.group_id, make=True)
+    if group is not None:
+        record.replay(group)
 
 
 def _replay_assignment(group: ConsumerGroup, key: Message, value: Message | None) -> None:

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 from barnabas.coordinator.effects import Effects, Now
 from barnabas.groups.consumer.group import ConsumerGroup
 from barnabas.groups.consumer.member import JOINING, ConsumerMember, MemberState
+from barnabas.groups.consumer.ready import write_current, write_member, write_target
 from barnabas.groups.consumer.reconcile import Goal, Owned, reconcile
 from barnabas.groups.consumer.records import (
-    write_current,
     write_epoch,
-    write_member,
     write_member_tombstones,
     write_partition_metadata_tombstone,
-    write_target,
 )
 from barnabas.groups.consumer.subscriptions import RegexChange, update_regexes
 from barnabas.groups.consumer.target import Target

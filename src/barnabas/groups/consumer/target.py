@@ -10,7 +10,8 @@ from barnabas.groups.consumer.assignors.spec import Assignment, GroupSpec, Membe
 from barnabas.groups.consumer.assignors.uniform import share_evenly
 from barnabas.groups.consumer.group import NO_PARTITIONS, ConsumerGroup
 from barnabas.groups.consumer.member import ConsumerMember, Partitions
-from barnabas.groups.consumer.records import write_target, write_target_epoch
+from barnabas.groups.consumer.ready import write_target
+from barnabas.groups.consumer.records import write_target_epoch
 
 if TYPE_CHECKING:
     from barnabas.groups.consumer.topics import TopicFacts

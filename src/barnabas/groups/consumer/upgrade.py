@@ -18,13 +18,8 @@ from barnabas.groups.consumer.member import (
     in_order,
     stamped,
 )
-from barnabas.groups.consumer.records import (
-    write_current,
-    write_epoch,
-    write_member,
-    write_target,
-    write_target_epoch,
-)
+from barnabas.groups.consumer.ready import write_current, write_member, write_target
+from barnabas.groups.consumer.records import write_epoch, write_target_epoch
 from barnabas.groups.consumer.timers import ConsumerTimer, Wait
 from barnabas.wire.errors import ErrorCode, KafkaError, ProtocolError
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from barnabas.coordinator.effects import Effects, Now, Origin, Shard, Ticket, TimerKey
-from barnabas.coordinator.framing import CoordinatorRecord, RecordTypes, encode_record
+from barnabas.coordinator.framing import AnyRecord, RecordTypes, encode_record
 from barnabas.coordinator.placement import partition_for
 from barnabas.log.errors import LogDamaged
 from barnabas.records.batch import read_header
@@ -248,7 +248,7 @@ class CoordinatorRuntime(Generic[S]):
         self,
         slot: _Slot[S],
         effects: Effects,
-        records: Sequence[CoordinatorRecord],
+        records: Sequence[AnyRecord],
         rows: Sequence[NewRecord],
     ) -> ErrorCode:
         hosted = slot.hosted

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from barnabas.coordinator.effects import Effects, Now, Origin, Ticket, TimerKey
-from barnabas.coordinator.framing import CoordinatorRecord
+from barnabas.coordinator.framing import AnyRecord
 from barnabas.groups.record_types import GROUP_RECORDS
 from barnabas.groups.records.offset_commit_key import OffsetCommitKey
 from barnabas.groups.records.offset_commit_value import OffsetCommitValue
@@ -62,7 +62,7 @@ class Numbers:
         """The number of `name`."""
         return Effects().reply(ticket, OffsetCommitValue(offset=self.numbers.get(name, -1)))
 
-    def replay(self, record: CoordinatorRecord, origin: Origin) -> None:
+    def replay(self, record: AnyRecord, origin: Origin) -> None:
         """Take it over."""
         del origin
         self.replayed += 1
