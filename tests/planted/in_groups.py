@@ -12,7 +12,41 @@ SEEDS = "tests/sim/test_node_groups.py::test_fixed_seeds"
 CONSUMERS = "tests/property/coordinators/test_consumer_invariants.py::test_random_lives"
 OFFSETS_MODEL = "tests/property/coordinators/test_offsets_model.py::test_random_lives"
 
+REPEATS = "tests/unit/server/coordinators/test_repeats.py::"
+
 BUGS = (
+    Bug(
+        "the short way knows no generations",
+        "A member of an earlier generation goes on committing with the bytes that it always sent.",
+        "groups/known.py",
+        "and group.generation == self.generation",
+        "and group.generation >= self.generation",
+        (REPEATS + "test_a_former_generation_is_told_so",),
+    ),
+    Bug(
+        "the short way forgets the topic's id",
+        "Offsets of a topic that was deleted are committed for the new one under its name.",
+        "server/coordinators/repeats.py",
+        "or topics.get(topic.name) is not topic",
+        "or topic.name not in topics",
+        (REPEATS + "test_a_topic_that_is_gone_or_another_one_is_noticed",),
+    ),
+    Bug(
+        "tags are taken for an offset",
+        "The start of a commit with unknown tags is remembered: a later one is misread.",
+        "server/coordinators/repeats.py",
+        "or part.unknown_tags",
+        "or False",
+        (REPEATS + "test_what_is_not_quite_the_same_takes_the_long_way[9]",),
+    ),
+    Bug(
+        "a heartbeat that counts for nothing",
+        "Heartbeats on the short way are answered, and the session ends all the same.",
+        "server/coordinators/repeats.py",
+        "        runtime.timers.set(known.timer, request.began_ns // _MS + session_ms)\n",
+        "",
+        (REPEATS + "test_a_sign_of_life_begins_a_new_session[heartbeat]",),
+    ),
     Bug(
         "stale generations commit",
         "A member of an earlier generation overwrites the offsets of the present owner.",

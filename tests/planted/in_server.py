@@ -112,8 +112,16 @@ BUGS = (
         "An answer that is there at once overtakes those of earlier requests.",
         "server/connection.py",
         "elif self.pending:\n            request.payload = payload",
-        "elif self._pending_full():\n            request.payload = payload",
+        "elif self._pending_other:\n            request.payload = payload",
         (CONNECTION + "test_an_immediate_answer_waits_for_earlier_ones",),
+    ),
+    Bug(
+        "anything overtakes a commit",
+        "Requests of any kind begin while a commit is not answered.",
+        "server/connection.py",
+        "or OVERLAP[frame[5]] != OVERLAP[pending[-1].api_key]",
+        "",
+        (CONNECTION + "test_heartbeats_and_commits_overlap_each_other_and_nothing_else",),
     ),
     Bug(
         "produce overtakes produce",

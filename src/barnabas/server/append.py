@@ -18,6 +18,7 @@ from barnabas.wire.errors import ErrorCode, KafkaError
 
 if TYPE_CHECKING:
     from barnabas.partition.producer_entry import Verification
+    from barnabas.records.one_record import OneRecord
     from barnabas.server.broker import Broker
 
 ACKS_ALL: Final = -1
@@ -146,6 +147,27 @@ def append_own(hosted: HostedPartition, batch: bytearray, *, limited: bool = Tru
     counters.bytes_in += len(batch)
     counters.events_in += header.records_count
     return Appended(ErrorCode.NONE, base_offset, end_offset=log.end_offset)
+
+
+def append_one(hosted: HostedPartition, record: OneRecord, value: bytes, now_ms: int) -> int:
+    """As `append_own`, a batch of one record of this wall time; its offset, or -1: see there why."""
+    log, replica = hosted.log, hosted.replica
+    if (
+        hosted.error()
+        or replica.below_min_isr(log.config.min_insync_replicas)
+        or record.size > log.config.max_message_bytes
+    ):
+        return -1
+    base_offset = log.end_offset
+    batch, header = record.batch(value, now_ms, base_offset, replica.leader_epoch)
+    try:
+        log.append(batch, header)
+    except KafkaError:  # `StorageError` among them
+        return -1
+    counters = hosted.counters
+    counters.bytes_in += record.size
+    counters.events_in += 1
+    return base_offset
 
 
 def _append_walked(

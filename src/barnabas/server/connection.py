@@ -1,8 +1,8 @@
 """One client connection: bytes to frames, order of answers, back-pressure.
 
 Order (as Kafka's, with one gain): answers leave in the order of the requests. Produce may overlap
-Produce, since appends happen in arrival order anyway; any other request starts only when those
-before it are answered.
+Produce, since appends happen in arrival order anyway, and so may heartbeats and commits of groups
+each other; any other request starts only when those before it are answered.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from barnabas.server.limits import (
 )
 from barnabas.server.mute import Mute
 from barnabas.server.outbox import Outbox
-from barnabas.server.request import Parked, Request
+from barnabas.server.request import OVERLAP, Parked, Request
 from barnabas.server.started_frame import StartedFrame
 from barnabas.wire.errors import ProtocolError
 
@@ -256,9 +256,7 @@ class Connection:
 
     def _receive(self, frame: bytearray) -> None:
         pending = self.pending
-        if (self.backlog or self._mute) or (
-            pending and (self._pending_other or frame[4] or frame[5] or self._pending_full())
-        ):
+        if (self.backlog or self._mute) or (pending and self._must_wait(frame)):
             self.backlog.append((frame, self._context.now_ns()))
             self._backlog_bytes += len(frame)
             self._memory.used += len(frame)
@@ -266,8 +264,12 @@ class Connection:
             return
         self._start(frame, None)
 
-    def _pending_full(self) -> bool:
-        return len(self.pending) >= PENDING_REQUESTS or self._pending_bytes >= PENDING_BYTES
+    def _must_wait(self, frame: bytearray) -> bool:
+        """Whether a request has to wait for those before it, which are unanswered."""
+        pending = self.pending
+        if self._pending_other or frame[4] or OVERLAP[frame[5]] != OVERLAP[pending[-1].api_key]:
+            return True
+        return len(pending) >= PENDING_REQUESTS or self._pending_bytes >= PENDING_BYTES
 
     def _start(self, frame: bytearray, arrived_ns: int | None) -> None:
         api_key, api_version, correlation_id = _PREFIX.unpack_from(frame, 4)
@@ -312,13 +314,12 @@ class Connection:
         """Keep the request's place in the order of answers."""
         if not self._closed or self._left:
             self.pending.append(request)
+            self._pending_other |= request.exclusive
             if request.api_key != PRODUCE:
-                self._pending_other = True
                 request.forget_frame()
                 return
             self._pending_bytes += request.size
             self._memory.park(request.size)
-            self._pending_other |= request.exclusive
 
     def settled(self, request: Request) -> None:
         """An answer of a parked request is there: send what is next in order."""
@@ -353,9 +354,7 @@ class Connection:
         backlog = self.backlog
         while backlog and (self._left or not (self._closed or self.outbox.blocked or self._mute)):
             frame, arrived_ns = backlog[0]
-            if self.pending and (
-                self._pending_other or frame[4] or frame[5] or self._pending_full()
-            ):
+            if self.pending and self._must_wait(frame):
                 return
             backlog.popleft()
             self._backlog_bytes -= len(frame)

@@ -13,7 +13,7 @@ from importlib import import_module
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
-from barnabas.server.handlers import DECODED, RAW
+from barnabas.server.handlers import DECODED, RAW, REPEATED
 from barnabas.server.request import Payload, Request
 from barnabas.wire import codec
 from barnabas.wire.apis import API, Api
@@ -79,6 +79,8 @@ def _lazy_entry(broker: Broker, api: Api, flexible: bool) -> Entry:
             entry.handle = partial(_load(RAW[api.key]), broker)
         else:
             entry.handle = _message_entry(broker, api, _load(DECODED[api.key]), flexible)
+            if api.key in REPEATED:
+                entry.handle = _repeated_entry(broker, api, request.api_version, entry.handle)
         return entry.handle(request)
 
     entry = Entry(first, flexible, broker.recorder.of(api.key))
@@ -102,6 +104,23 @@ def _message_entry(
         if result is not None:
             broker.spawn(_answer_later(request, result, flexible), request)
         return None
+
+    return handle
+
+
+def _repeated_entry(
+    broker: Broker, api: Api, version: int, long_way: Callable[[Request], Payload | None]
+) -> Callable[[Request], Payload | None]:
+    """An entry with a short way for requests that say what an earlier one has said."""
+    from barnabas.server.coordinators.repeats import shortcut
+
+    short = shortcut(broker, api.key, version)
+
+    def handle(request: Request) -> Payload | None:
+        if short.take(request):
+            return None
+        short.learn(request.decode(api.request))
+        return long_way(request)
 
     return handle
 

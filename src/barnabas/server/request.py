@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Payload = bytes | bytearray | list[Buffer]
 
 
+#: Produce may overlap Produce, Heartbeat and OffsetCommit each other; by API key. The rest is 0.
+OVERLAP = bytes({0: 1, 8: 2, 12: 2}.get(key, 0) for key in range(256))
+
 M = TypeVar("M", bound=Message)
 _GONE = bytearray()
 
@@ -79,8 +82,9 @@ class Request:
         self.body = body
         #: How long it may wait because the client said so.
         self.patience_ns = 0
-        #: A Produce that no later one may overtake (its records are being checked off the loop).
-        self.exclusive = False
+        #: No later request may begin before it is answered. Not so of a Produce (unless its records
+        #: are being checked off the loop), nor of a Heartbeat or commit that went the short way.
+        self.exclusive = api_key != 0
         self.payload: Payload | None = None
         self.settled = False
 

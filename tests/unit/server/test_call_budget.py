@@ -33,20 +33,35 @@ from barnabas.wire.messages.alter_client_quotas_request import (
 from barnabas.wire.messages.create_topics_request import CreatableTopic, CreateTopicsRequest
 from barnabas.wire.messages.fetch_request import FetchPartition, FetchRequest, FetchTopic
 from barnabas.wire.messages.fetch_response import FetchResponse
+from barnabas.wire.messages.find_coordinator_request import FindCoordinatorRequest
+from barnabas.wire.messages.find_coordinator_response import FindCoordinatorResponse
+from barnabas.wire.messages.heartbeat_request import HeartbeatRequest
+from barnabas.wire.messages.join_group_request import JoinGroupRequest, JoinGroupRequestProtocol
+from barnabas.wire.messages.join_group_response import JoinGroupResponse
+from barnabas.wire.messages.offset_commit_request import (
+    OffsetCommitRequest,
+    OffsetCommitRequestPartition,
+    OffsetCommitRequestTopic,
+)
 from barnabas.wire.messages.produce_request import (
     PartitionProduceData,
     ProduceRequest,
     TopicProduceData,
 )
+from barnabas.wire.messages.sync_group_request import SyncGroupRequest, SyncGroupRequestAssignment
+from barnabas.wire.messages.sync_group_response import SyncGroupResponse
 from tests.unit.server.test_connection import FakeTransport
 
 SOURCE = str(Path(barnabas.__file__).parent)
 IN_FLIGHT = 5
 ROUNDS = 20
+SETTINGS = {"barnabas.ack.mode": "page-cache", "group.initial.rebalance.delay.ms": "0"}
 #: Python frames entered per request, the share of the loop and of the log's writer included.
 PRODUCE_CEILING = 38
 EMPTY_POLL_CEILING = 33
 SMALL_CONSUME_CEILING = 76
+HEARTBEAT_CEILING = 20
+COMMIT_CEILING = 52
 #: What quotas on all that they may be on cost more; with none they cost no call.
 QUOTA_CALLS = 13
 PRODUCE_VERSION, FETCH_VERSION = 13, 17
@@ -115,7 +130,7 @@ def in_node(path: Path, work: Callable[[Wire, bytes], Any]) -> None:
     async def main() -> None:
         ports = open_ports(asyncio.get_running_loop())
         properties = default_properties(str(path), host="127.0.0.1", port=0, controller_port=0)
-        config = BrokerConfig.from_properties(properties | {"barnabas.ack.mode": "page-cache"})
+        config = BrokerConfig.from_properties(properties | SETTINGS)
         node = Node(config, ports)
         try:
             await node.start()
@@ -211,5 +226,43 @@ def test_a_small_consume(path: Path) -> None:
         data = request(message, FETCH_VERSION) * IN_FLIGHT
         calls = await wire.calls_per_request(data, size * IN_FLIGHT)
         assert 0 < calls <= SMALL_CONSUME_CEILING, calls
+
+    in_node(path, work)
+
+
+async def member(wire: Wire) -> tuple[int, str]:
+    """Generation and id of the only member of the group "g"."""
+    while True:
+        found = codec.decode(
+            FindCoordinatorResponse, 2, await wire.ask(FindCoordinatorRequest("g"), 2)
+        )
+        if not found.error_code:
+            break
+    protocols = [JoinGroupRequestProtocol("range", b"")]
+    join = JoinGroupRequest("g", 30_000, 30_000, "", "static", "consumer", protocols)
+    joined = codec.decode(JoinGroupResponse, 5, await wire.ask(join, 5))
+    assert not joined.error_code
+    share = [SyncGroupRequestAssignment(joined.member_id, b"all")]
+    sync = SyncGroupRequest("g", joined.generation_id, joined.member_id, assignments=share)
+    synced = codec.decode(SyncGroupResponse, 2, await wire.ask(sync, 2))
+    assert not synced.error_code
+    return joined.generation_id, joined.member_id
+
+
+def test_heartbeats_and_commits_of_a_member(path: Path) -> None:
+    async def work(wire: Wire, topic_id: bytes) -> None:
+        del topic_id
+        generation, member_id = await member(wire)
+        topics = [OffsetCommitRequestTopic("t", partitions=[OffsetCommitRequestPartition(0, 42)])]
+        commit = OffsetCommitRequest("g", generation, member_id, topics=topics)
+        beat = HeartbeatRequest("g", generation, member_id)
+        for message, version, ceiling in (
+            (beat, 3, HEARTBEAT_CEILING),
+            (commit, 7, COMMIT_CEILING),
+        ):
+            size = len(await wire.ask(message, version)) + 8
+            data = request(message, version) * IN_FLIGHT
+            calls = await wire.calls_per_request(data, size * IN_FLIGHT)
+            assert 0 < calls <= ceiling, calls
 
     in_node(path, work)

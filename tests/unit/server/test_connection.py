@@ -13,14 +13,19 @@ from barnabas.security.principal import ANONYMOUS
 from barnabas.server.connection import Connection
 from barnabas.server.connection_limits import ConnectionLimits
 from barnabas.server.dispatch import Entry
-from barnabas.server.limits import BACKLOG_BYTES, FRAME_FIRST_BYTES, RECEIVE_BYTES
+from barnabas.server.limits import (
+    BACKLOG_BYTES,
+    FRAME_FIRST_BYTES,
+    PENDING_REQUESTS,
+    RECEIVE_BYTES,
+)
 from barnabas.server.listener import ListenerContext
 from barnabas.server.memory_budget import MemoryBudget
 from barnabas.server.quotas import Quotas
 from barnabas.server.request import Payload, Request
 from barnabas.server.request_times import RequestRecorder
 
-PRODUCE, FETCH, METADATA = 0, 1, 3
+PRODUCE, FETCH, METADATA, COMMIT, HEARTBEAT = 0, 1, 3, 8, 12
 MAX_REQUEST = 1 << 20
 
 
@@ -110,6 +115,7 @@ class Server:
         self.seen: list[tuple[int, int, bytes]] = []
         self.later: list[Callable[[], None]] = []
         self.answer_at_once = True
+        self.exclusive: bool | None = None
         self.clock = FakeClock()
         self.recorder = RequestRecorder(self.clock.monotonic_ns, -1)
         self.memory = MemoryBudget(RECEIVE_BYTES)
@@ -117,7 +123,7 @@ class Server:
         self.quotas = Quotas(self.config, self.clock)
         table = {
             (key, version): Entry(self.handle, version >= 9, self.recorder.of(key))
-            for key in (PRODUCE, METADATA)
+            for key in (PRODUCE, METADATA, COMMIT, HEARTBEAT)
             for version in (5, 9)
         }
         self.context = ListenerContext(
@@ -147,6 +153,8 @@ class Server:
         self.seen.append(
             (request.api_key, request.correlation_id, bytes(request.view[request.body :]))
         )
+        if self.exclusive is not None:
+            request.exclusive = self.exclusive
         if self.answer_at_once:
             return struct.pack(">i", request.correlation_id)
         self.parked.append(request)
@@ -424,3 +432,33 @@ def test_open_files_bound_connections_whatever_is_configured() -> None:
     limits.leave("PLAINTEXT", "10.0.0.2")
     limits.leave("PLAINTEXT", "10.0.0.1")
     assert limits.admit("PLAINTEXT", "10.0.0.2") is None
+
+
+def test_heartbeats_and_commits_overlap_each_other_and_nothing_else() -> None:
+    server = Server()
+    server.answer_at_once, server.exclusive = False, False
+    server.feed(frame(COMMIT, 1) + frame(HEARTBEAT, 2) + frame(COMMIT, 3))
+    server.feed(frame(PRODUCE, 4) + frame(COMMIT, 5))
+    assert [seen[1] for seen in server.seen] == [1, 2, 3]
+    for request in server.parked[2::-1]:
+        request.respond(struct.pack(">i", request.correlation_id))
+    assert server.answers() == [1, 2, 3]
+    assert [seen[1] for seen in server.seen] == [1, 2, 3, 4]
+    server.parked[3].respond(struct.pack(">i", 4))
+    assert [seen[1] for seen in server.seen] == [1, 2, 3, 4, 5]
+
+
+def test_a_commit_that_is_decided_the_long_way_is_not_overtaken() -> None:
+    server = Server()
+    server.answer_at_once = False
+    server.feed(frame(COMMIT, 1) + frame(HEARTBEAT, 2) + frame(COMMIT, 3))
+    assert [seen[1] for seen in server.seen] == [1]
+    server.parked[0].respond(struct.pack(">i", 1))
+    assert [seen[1] for seen in server.seen] == [1, 2]
+
+
+def test_commits_that_overlap_are_bounded() -> None:
+    server = Server()
+    server.answer_at_once, server.exclusive = False, False
+    server.feed(b"".join(frame(COMMIT, at) for at in range(PENDING_REQUESTS + 5)))
+    assert len(server.seen) == PENDING_REQUESTS

@@ -17,6 +17,7 @@ from barnabas.metadata.features import GROUP_VERSION
 from barnabas.security.operations import Operation
 from barnabas.server.coordinators.internal_topics import CONSUMER_OFFSETS, partitions_wanted
 from barnabas.server.coordinators.metadata_view import GroupConfigs, ImageTopics
+from barnabas.server.coordinators.repeats import KnownRequests
 from barnabas.server.coordinators.runtime import CoordinatorRuntime, Settings
 from barnabas.server.coordinators.tickets import FutureTicket, RequestTicket
 
@@ -39,6 +40,7 @@ class GroupCoordinator:
         self._settings = group_settings(broker.config)
         topics, configs = ImageTopics(broker), GroupConfigs(broker)
         self.counters = GroupCounters()
+        self.known = KnownRequests()
         self.runtime: CoordinatorRuntime[GroupShard] = CoordinatorRuntime(
             broker,
             CONSUMER_OFFSETS,

@@ -48,6 +48,10 @@ class Settings(NamedTuple):
     write_timeout_ms: int
 
 
+#: For a ticket that knows its answer.
+_KNOWN: Final = Message()
+
+
 class _Pending(NamedTuple):
     """Replies and orders that wait for the high watermark."""
 
@@ -64,8 +68,8 @@ class _Request(NamedTuple, Generic[S]):
     ticket: Ticket
 
 
-class _Slot(Generic[S]):
-    """The shard of one partition: being loaded, or at work."""
+class Slot(Generic[S]):
+    """The shard of one partition: being loaded, or at work. For the runtime's own package."""
 
     __slots__ = ("epoch", "hosted", "loaded", "number", "pending", "shard", "waiting")
 
@@ -102,8 +106,9 @@ class CoordinatorRuntime(Generic[S]):
         self._types = types
         self._make_shard = make_shard
         self._settings = settings
-        self._slots: dict[int, _Slot[S]] = {}
-        self._timers = Timers(broker.clock, self._timer)
+        self.codec = settings.codec
+        self._slots: dict[int, Slot[S]] = {}
+        self.timers = Timers(broker.clock, self._timer)
         self._stopping = False
         self.loads: deque[tuple[int, int]] = deque(maxlen=LOADS_KEPT)
         """The last shards that were loaded: when (monotonic ms), and how long it took."""
@@ -179,10 +184,15 @@ class CoordinatorRuntime(Generic[S]):
         """Shards that are still being read."""
         return sum(not slot.loaded for slot in self._slots.values())
 
+    def serving(self, number: int) -> Slot[S] | None:
+        """A partition whose shard is at work here."""
+        slot = self._slots.get(number)
+        return slot if slot is not None and slot.loaded and self._serves(slot) else None
+
     def shard(self, number: int) -> S | None:
         """The shard of a partition when it is at work here."""
-        slot = self._slots.get(number)
-        return slot.shard if slot is not None and slot.loaded and self._serves(slot) else None
+        slot = self.serving(number)
+        return None if slot is None else slot.shard
 
     def epoch(self, number: int) -> int:
         """The coordinator epoch of a partition that is at work here."""
@@ -200,7 +210,7 @@ class CoordinatorRuntime(Generic[S]):
         if slot is not None and slot.loaded:
             slot.shard.replay_marker(producer_id, producer_epoch, commit=commit)
 
-    def _do(self, slot: _Slot[S], decide: Callable[[Now], Effects], ticket: Ticket | None) -> None:
+    def _do(self, slot: Slot[S], decide: Callable[[Now], Effects], ticket: Ticket | None) -> None:
         try:
             effects = decide(self.now())
         except KafkaError as error:
@@ -210,7 +220,7 @@ class CoordinatorRuntime(Generic[S]):
             return
         self._carry_out(slot, effects)
 
-    def _carry_out(self, slot: _Slot[S], effects: Effects) -> None:
+    def _carry_out(self, slot: Slot[S], effects: Effects) -> None:
         """Append and replay, set timers, and let the replies wait; see `Effects`."""
         if effects.records:
             error = self._append(slot, effects)
@@ -224,13 +234,13 @@ class CoordinatorRuntime(Generic[S]):
         for key, at_ms in effects.timers:
             name = (slot.number, key)
             if at_ms is None:
-                self._timers.cancel(name)
+                self.timers.cancel(name)
             else:
-                self._timers.set(name, at_ms)
+                self.timers.set(name, at_ms)
         if effects.replies or effects.orders:
             self._settle(slot, effects.replies, effects.orders)
 
-    def _append(self, slot: _Slot[S], effects: Effects) -> ErrorCode:
+    def _append(self, slot: Slot[S], effects: Effects) -> ErrorCode:
         hosted = slot.hosted
         assert hosted is not None
         now_ms = self._broker.clock.wall_ms()
@@ -246,7 +256,7 @@ class CoordinatorRuntime(Generic[S]):
 
     def _append_batch(
         self,
-        slot: _Slot[S],
+        slot: Slot[S],
         effects: Effects,
         records: Sequence[AnyRecord],
         rows: Sequence[NewRecord],
@@ -276,8 +286,16 @@ class CoordinatorRuntime(Generic[S]):
             slot.shard.replay(record, Origin(offset + at, now_ms, producer_id, producer_epoch))
         return ErrorCode.NONE
 
+    def reply_later(self, slot: Slot[S], ticket: Ticket, now_ms: int) -> None:
+        """Answer a ticket that knows its answer when what is appended by now is committed (there is
+        something that is not)."""
+        hosted = slot.hosted
+        assert hosted is not None
+        deadline = now_ms + self._settings.write_timeout_ms
+        slot.pending.append(_Pending(hosted.log.end_offset, deadline, [(ticket, _KNOWN)], []))
+
     def _settle(
-        self, slot: _Slot[S], replies: list[tuple[Ticket, Message]], orders: list[object]
+        self, slot: Slot[S], replies: list[tuple[Ticket, Message]], orders: list[object]
     ) -> None:
         """Let replies and orders wait for what is appended by now."""
         hosted = slot.hosted
@@ -289,7 +307,7 @@ class CoordinatorRuntime(Generic[S]):
         else:
             slot.pending.append(pending)
 
-    def _committed(self, slot: _Slot[S], pending: _Pending) -> None:
+    def _committed(self, slot: Slot[S], pending: _Pending) -> None:
         for ticket, response in pending.replies:
             ticket.answer(response)
         for order in pending.orders:
@@ -351,7 +369,7 @@ class CoordinatorRuntime(Generic[S]):
         self._stopping = True
         for slot in list(self._slots.values()):
             self._unload(slot)
-        self._timers.close()
+        self.timers.close()
 
     def _check(self, number: int) -> ErrorCode:
         if self._stopping or number >= self.partitions:
@@ -362,22 +380,22 @@ class CoordinatorRuntime(Generic[S]):
         found = self._broker.partitions.get(self.topic, number)
         return client_error(found) if isinstance(found, ErrorCode) else ErrorCode.NONE
 
-    def _serves(self, slot: _Slot[S]) -> bool:
+    def _serves(self, slot: Slot[S]) -> bool:
         hosted = slot.hosted
         return (
             hosted is not None and not hosted.error() and hosted.replica.leader_epoch == slot.epoch
         )
 
-    def _load(self, number: int) -> _Slot[S]:
+    def _load(self, number: int) -> Slot[S]:
         old = self._slots.get(number)
         if old is not None:
             self._unload(old)
-        slot = self._slots[number] = _Slot(number, self._make_shard(number))
+        slot = self._slots[number] = Slot(number, self._make_shard(number))
         self._broker.spawn(self._loaded(slot))
         self._broker.clock.call_later(LOAD_WAIT_MS, lambda: self._waited(slot))
         return slot
 
-    async def _loaded(self, slot: _Slot[S]) -> None:
+    async def _loaded(self, slot: Slot[S]) -> None:
         broker = self._broker
         error = ErrorCode.NONE
         begun_ms = broker.clock.monotonic_ms()
@@ -410,24 +428,24 @@ class CoordinatorRuntime(Generic[S]):
         for request in waiting:
             self.run_on(slot.number, request.decide, request.ticket)
 
-    def _waited(self, slot: _Slot[S]) -> None:
+    def _waited(self, slot: Slot[S]) -> None:
         """Those who wait for the shard have waited long enough."""
         if not slot.loaded:
             waiting, slot.waiting = slot.waiting, []
             for request in waiting:
                 request.ticket.fail(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
 
-    def _give_up(self, slot: _Slot[S], error: ErrorCode) -> None:
+    def _give_up(self, slot: Slot[S], error: ErrorCode) -> None:
         if self._slots.get(slot.number) is slot:
             del self._slots[slot.number]
         waiting, slot.waiting = slot.waiting, []
         for request in waiting:
             request.ticket.fail(client_error(error))
 
-    def _unload(self, slot: _Slot[S]) -> None:
+    def _unload(self, slot: Slot[S]) -> None:
         if self._slots.get(slot.number) is slot:
             del self._slots[slot.number]
-        self._timers.drop(slot.number)
+        self.timers.drop(slot.number)
         if slot.hosted is not None:
             slot.hosted.unwatch(self, (self.topic, slot.number))
         tickets = [ticket for each in slot.pending for ticket, _ in each.replies]

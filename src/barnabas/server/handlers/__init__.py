@@ -14,6 +14,8 @@ RAW: Final = {
     0: "barnabas.server.handlers.produce",
     1: "barnabas.server.handlers.fetch",
 }
+#: Of the latter, those that clients repeat so often that there is a short way (`coordinators/repeats`).
+REPEATED: Final = frozenset({8, 12})
 DECODED: Final = {
     2: "barnabas.server.handlers.list_offsets",
     3: "barnabas.server.handlers.metadata",
