@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from barnabas.config.broker import BrokerConfig
 from barnabas.metadata.controller.decision import ControllerSettings, Decision
 from barnabas.metadata.controller.producer_ids import allocate_producer_ids
-from barnabas.metadata.controller.topics import create_topics
 from barnabas.metadata.image import MetadataImage
 from barnabas.metadata.image.partition import Partition
 from barnabas.ports import Clock, Executor, Ports
 from barnabas.raft.types import Endpoint
 from barnabas.security.authorizer import Authorizer
 from barnabas.server.authorization import Authorization
+from barnabas.server.auto_creation import AutoCreation
 from barnabas.server.coordinators.registry import Coordinators
 from barnabas.server.fetch_sessions import FetchSessionCache
 from barnabas.server.hosting import Hosting
@@ -29,7 +29,6 @@ from barnabas.server.quotas import Mutations, Quotas
 from barnabas.server.request_times import RequestRecorder
 from barnabas.wire.errors import ErrorCode, KafkaError
 from barnabas.wire.messages.allocate_producer_ids_request import AllocateProducerIdsRequest
-from barnabas.wire.messages.create_topics_request import CreatableTopic, CreateTopicsRequest
 from barnabas.wire.uuids import to_hyphenated
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ class Broker:
         self._storage_failed = on_storage_failure
         # Dicts where a set would do: their order is that of insertion, the same in every run.
         self._tasks: dict[asyncio.Task[None], Request | None] = {}
-        self._creating: set[str] = set()
+        self.auto_creation = AutoCreation(self)
         #: Where the other voters reach this controller; known once the listeners are open.
         self.controller_endpoints: tuple[Endpoint, ...] = ()
         #: Parked fetches of the metadata log, told of its progress.
@@ -215,31 +214,6 @@ class Broker:
         """What a request may create and delete; from version `strict_from` on, clients know the
         error."""
         return Mutations(self.quotas, self.clock, request, strict_from=strict_from)
-
-    def auto_create(self, names: Iterable[str], request: Request) -> None:
-        """Create topics in the background, within the quota of whoever asked for them; a name
-        already on its way is left out."""
-        wanted = [name for name in names if name not in self._creating]
-        if wanted:
-            self._creating.update(wanted)
-            mutations = self.mutations(request, strict_from=0)
-            self.spawn(self._auto_create(wanted, mutations))
-
-    async def _auto_create(self, names: list[str], mutations: Mutations) -> None:
-        request = CreateTopicsRequest(
-            topics=[CreatableTopic(name, -1, -1) for name in names], validate_only=False
-        )
-        try:
-            response = await self.submit(
-                lambda image: create_topics(image, self.settings, request, charge=mutations.take)
-            )
-            for topic in response.topics:
-                if topic.error_code not in (ErrorCode.NONE, ErrorCode.TOPIC_ALREADY_EXISTS):
-                    log.warning("can't create topic %s: %s", topic.name, topic.error_message)
-        except KafkaError as error:
-            log.warning("can't create topics %s: %s", ", ".join(names), error)
-        finally:
-            self._creating.difference_update(names)
 
     async def _allocate_producer_ids(self) -> tuple[int, int]:
         registration = self.image.cluster.brokers.get(self.node_id)

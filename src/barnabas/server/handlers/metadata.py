@@ -3,13 +3,14 @@
 v4 auto-creation by request; v8-10 cluster authorized operations; v9 flexible; v10 topic ids; v12
 look-up by id; v13 top-level error. Per-topic errors: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID,
 INVALID_TOPIC_EXCEPTION, TOPIC_AUTHORIZATION_FAILED; per partition LEADER_NOT_AVAILABLE (v0-5:
-also for a missing listener) or LISTENER_NOT_FOUND.
+also for a missing listener) or LISTENER_NOT_FOUND. Where Kafka answers UNKNOWN_TOPIC_OR_PARTITION
+while it makes a topic, the answer here waits for it, up to a second.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine, Iterable
+from typing import TYPE_CHECKING, Any
 
 from barnabas.metadata.image.topics import Topic
 from barnabas.security.operations import Operation, ResourceType
@@ -30,8 +31,26 @@ if TYPE_CHECKING:
     from barnabas.server.request import Request
 
 
-def handle(broker: Broker, request: Request, message: MetadataRequest) -> MetadataResponse:
+def handle(
+    broker: Broker, request: Request, message: MetadataRequest
+) -> MetadataResponse | Coroutine[Any, Any, MetadataResponse]:
     """Brokers, and the topics asked for (all of them for null, or for none in v0)."""
+    wanted: list[str] = []
+    answer = _answer(broker, request, message, wanted)
+    return _once_made(broker, request, message, wanted) if wanted else answer
+
+
+async def _once_made(
+    broker: Broker, request: Request, message: MetadataRequest, wanted: list[str]
+) -> MetadataResponse:
+    await broker.auto_creation.create(wanted, request)
+    return _answer(broker, request, message, [])
+
+
+def _answer(
+    broker: Broker, request: Request, message: MetadataRequest, wanted: list[str]
+) -> MetadataResponse:
+    """The answer as things are; `wanted` gets the names that are to be made."""
     version = request.api_version
     everything = message.topics is None or (version == 0 and not message.topics)
     if version in (10, 11) and any(
@@ -42,7 +61,10 @@ def handle(broker: Broker, request: Request, message: MetadataRequest) -> Metada
         refused = _refuse(message, ErrorCode.UNKNOWN_SERVER_ERROR)
         refused.error_code = ErrorCode.UNKNOWN_SERVER_ERROR  # from v13 on
         return refused
-    answers = _all_topics(broker, request) if everything else _some_topics(broker, request, message)
+    if everything:
+        answers = _all_topics(broker, request)
+    else:
+        answers = _some_topics(broker, request, message, wanted)
     if version >= 8 and message.include_topic_authorized_operations:
         for topic in answers:
             if topic.name is not None:
@@ -92,16 +114,16 @@ def _all_topics(broker: Broker, request: Request) -> list[MetadataResponseTopic]
 
 
 def _some_topics(
-    broker: Broker, request: Request, message: MetadataRequest
+    broker: Broker, request: Request, message: MetadataRequest, wanted: list[str]
 ) -> list[MetadataResponseTopic]:
     topics = broker.image.topics
     names: dict[str, None] = {}
     ids: dict[bytes, None] = {}
-    for wanted in message.topics or ():
-        if wanted.topic_id != uuids.ZERO:
-            ids[wanted.topic_id] = None
-        elif wanted.name is not None:
-            names[wanted.name] = None
+    for asked in message.topics or ():
+        if asked.topic_id != uuids.ZERO:
+            ids[asked.topic_id] = None
+        elif asked.name is not None:
+            names[asked.name] = None
     answers: list[MetadataResponseTopic] = []
     if ids:
         for topic_id in ids:
@@ -125,17 +147,16 @@ def _some_topics(
             missing.append(name)
         else:
             answers.append(_topic(broker, request, known))
-    answers += _missing(broker, request, missing, message.allow_auto_topic_creation)
+    answers += _missing(broker, request, missing, wanted, message.allow_auto_topic_creation)
     return answers
 
 
 def _missing(
-    broker: Broker, request: Request, names: Iterable[str], allow_creation: bool
+    broker: Broker, request: Request, names: Iterable[str], wanted: list[str], allow_creation: bool
 ) -> list[MetadataResponseTopic]:
-    """Unknown names: creation starts in the background, the client finds the topic on a retry."""
+    """Unknown names; `wanted` gets those that the client may have made."""
     create = allow_creation and broker.config.get_bool("auto.create.topics.enable")
     answers: list[MetadataResponseTopic] = []
-    wanted: list[str] = []
     for name in names:
         code = unknown_topic(name)
         if create and code is not ErrorCode.INVALID_TOPIC_EXCEPTION:
@@ -146,8 +167,6 @@ def _missing(
             else:
                 code = ErrorCode.TOPIC_AUTHORIZATION_FAILED
         answers.append(MetadataResponseTopic(code, name, is_internal=name in INTERNAL_TOPICS))
-    if wanted:
-        broker.auto_create(wanted, request)
     return answers
 
 
