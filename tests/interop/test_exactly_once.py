@@ -26,7 +26,7 @@ from barnabas.testing.checkers.events import (
 from tests.interop.clients.member import now
 from tests.interop.conftest import WAIT_SECONDS
 from tests.interop.kafka import Node, target_class
-from tests.interop.members import HEARTBEAT_MS, QUICK_GROUPS, SESSION_MS, Member
+from tests.interop.members import HEARTBEAT_MS, QUICK_GROUPS, SESSION_MS, Member, keep_history
 from tests.interop.programs import NAMED, Program
 
 PARTITIONS = 4
@@ -77,6 +77,8 @@ class Pipeline:
         for loop in self.loops:
             if loop is not None:
                 loop.close()
+        if isinstance(error, Exception):
+            keep_history(error, f"loops-{self.program.name}", self.events)
 
     def note(self, event: Event) -> None:
         """Take an event of any thread into the history."""

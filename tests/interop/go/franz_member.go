@@ -12,6 +12,7 @@ import (
 func (franz) member(address string, n *notes) {
 	balancers := map[string]kgo.GroupBalancer{
 		"range": kgo.RangeBalancer(), "cooperative-sticky": kgo.CooperativeStickyBalancer(),
+		"uniform": kgo.StickyBalancer(), // what it calls the coordinator's
 	}
 	isolation := kgo.ReadUncommitted()
 	if n.Isolation == "read_committed" {
@@ -37,6 +38,9 @@ func (franz) member(address string, n *notes) {
 	}
 	if n.Instance != nil {
 		options = append(options, kgo.InstanceID(*n.Instance))
+	}
+	if n.Protocol == "consumer" {
+		options = append(options, kgo.ServerSideBalancer())
 	}
 	client := value(kgo.NewClient(options...))
 	ctx, cancel := context.WithCancel(context.Background())

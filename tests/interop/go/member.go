@@ -49,16 +49,22 @@ func joined(text string) *notes {
 // now is microseconds of the machine's clock, which all programs read.
 func now() int64 { return time.Now().UnixMicro() }
 
-func (n *notes) note(event string, fields map[string]any) {
+func (n *notes) note(event string, fields map[string]any) { n.noteAt(now(), event, fields) }
+
+func (n *notes) noteAt(at int64, event string, fields map[string]any) {
 	n.lock.Lock()
 	defer n.lock.Unlock()
-	fields["event"], fields["client"], fields["at"] = event, n.Client, now()
+	fields["event"], fields["client"], fields["at"] = event, n.Client, at
 	_, err := os.Stdout.Write(append(value(json.Marshal(fields)), '\n'))
 	must(err)
 }
 
 // moved tells of partitions that were assigned, revoked or lost; a generation below 0 is not known.
 func (n *notes) moved(event string, topics map[string][]int32, generation int32) {
+	n.movedAt(now(), event, topics, generation)
+}
+
+func (n *notes) movedAt(at int64, event string, topics map[string][]int32, generation int32) {
 	places := [][2]any{}
 	for topic, partitions := range topics {
 		sort.Slice(partitions, func(a, b int) bool { return partitions[a] < partitions[b] })
@@ -70,7 +76,7 @@ func (n *notes) moved(event string, topics map[string][]int32, generation int32)
 	if generation >= 0 {
 		fields["generation"] = generation
 	}
-	n.note(event, fields)
+	n.noteAt(at, event, fields)
 }
 
 // consumed tells of records of one partition: pairs of offset and value.

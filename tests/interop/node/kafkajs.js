@@ -199,10 +199,22 @@ async function write (address, topic, codec, records) {
   })
 }
 
-// Of a commit during a rebalance the client itself takes care: it joins again and reads again.
+// Commits by `consumer.commitOffsets` would not do here. While the client stops it resolves without a
+// commit, and it wraps UNKNOWN_MEMBER_ID as an error that ends the consumer for good (kafkajs 2.2.4,
+// consumer/runner.js, commitOffsets, and retry/index.js). `commitOffsetsIfNecessary` throws what the
+// coordinator said, and the client joins again.
 async function member (address, notes) {
   const { group, topic, session_ms: sessionTimeout, heartbeat_ms: heartbeatInterval, isolation } = notes.settings
-  const consumer = connect(address).consumer({
+  let generation
+  const client = new Kafka({
+    brokers: [address],
+    retry: { initialRetryTime: 20, retries: 30, maxRetryTime: 500 },
+    logLevel: logLevel.DEBUG, // only the log tells the generation
+    logCreator: () => ({ log }) => {
+      if (log.message === 'Received assignment') generation = log.generationId
+    }
+  })
+  const consumer = client.consumer({
     groupId: group,
     sessionTimeout,
     heartbeatInterval,
@@ -210,27 +222,36 @@ async function member (address, notes) {
     maxWaitTimeInMs: 50,
     readUncommitted: isolation === 'read_uncommitted'
   })
-  consumer.on(consumer.events.REBALANCING, () => notes.gone('revoked'))
-  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => notes.assigned(payload.memberAssignment[topic] ?? []))
+  consumer.on(consumer.events.REBALANCING, ({ payload }) => notes.rebalancing(payload.memberId))
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload: { memberAssignment, memberId } }) =>
+    notes.assigned(memberAssignment[topic] ?? [], generation, memberId))
   await consumer.connect()
   await consumer.subscribe({ topic, fromBeginning: true })
+  const handOut = async (partition, found, { resolveOffset, commitOffsetsIfNecessary, heartbeat }) => {
+    notes.consumed(partition, found.map(one => [Number(one.offset), String(one.value)]))
+    const { offset } = found.at(-1)
+    resolveOffset(offset)
+    const [begun, next] = [notes.begin(), String(BigInt(offset) + 1n)]
+    await commitOffsetsIfNecessary({ topics: [{ topic, partitions: [{ partition, offset: next }] }] })
+    notes.committed(begun, partition, Number(next))
+    await heartbeat()
+  }
+  let [left, busy] = [false, Promise.resolve()]
   await consumer.run({
     autoCommit: false,
     eachBatchAutoResolve: false,
-    eachBatch: async ({ batch: { messages: found, partition }, resolveOffset, heartbeat, isStale }) => {
-      if (isStale() || found.length === 0) return
-      notes.consumed(partition, found.map(one => [Number(one.offset), String(one.value)]))
-      const { offset } = found.at(-1)
-      resolveOffset(offset)
-      const begun = notes.begin()
-      await consumer.commitOffsets([{ topic, partition, offset: String(BigInt(offset) + 1n) }])
-      notes.committed(begun, partition, Number(offset) + 1)
-      await heartbeat()
+    eachBatch: async ({ batch: { messages: found, partition }, isStale, ...rest }) => {
+      if (left || isStale() || found.length === 0) return
+      const work = handOut(partition, found, rest)
+      busy = work.catch(() => {})
+      await work
     }
   })
   await notes.leaving
+  left = true
+  await busy
+  notes.leave()
   await consumer.disconnect()
-  notes.gone('revoked')
 }
 
 await main({ cluster, topics, configs, acks, idempotent, large, offsets, deleted, operated }, write, member)

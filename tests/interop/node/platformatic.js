@@ -231,6 +231,16 @@ async function write (address, topic, codec, records) {
 
 // The client commits the offset of the last message, and reads on behind it. After a rebalance it reads from what is
 // committed, while messages from before are still in its stream: what was handed out already is left out.
+// What a user has to mind with @platformatic/kafka 1.22.0, and what this program does about it:
+// - After a rebalance a stream fetches from where it once was, until it has asked what is committed, and
+//   an answer that is on its way then puts it back there; what it has buffered of partitions that are
+//   another's now it hands out, too (messages-stream.js: the listener of consumer:group:join, #fetch and
+//   #pushRecords). So: a stream for each generation; the new one is opened before the old one is closed,
+//   as the client leaves the topic, and joins again, otherwise.
+// - Commits carry the generation of the moment in which they leave, which is the next one's before the
+//   client has its assignment (consumer.js: #commit, #performJoinGroup). So: nothing is committed unless
+//   the client is the member still, in the generation, that the records were read in.
+// - It commits the offset of the last record, not the next one, and continues behind it.
 async function member (address, notes) {
   const { group, topic, session_ms: sessionTimeout, heartbeat_ms: heartbeatInterval, isolation } = notes.settings
   const consumer = new Consumer({
@@ -246,32 +256,78 @@ async function member (address, notes) {
     isolationLevel: isolation === 'read_committed' ? 'READ_COMMITTED' : 'READ_UNCOMMITTED',
     autocommit: false
   })
-  consumer.on('consumer:group:rebalance', () => notes.gone('revoked'))
-  consumer.on('consumer:group:join', ({ assignments, generationId }) =>
-    notes.assigned(assignments.filter(one => one.topic === topic).flatMap(one => one.partitions), generationId))
-  const handedOut = new Map()
-  const stream = await consumer.consume({ topics: [topic], mode: 'committed', fallbackMode: 'earliest' })
-  const handOut = async () => {
-    for await (const first of stream) {
-      const byPartition = new Map([[first.partition, [first]]])
-      for (let next = stream.read(); next !== null; next = stream.read()) {
-        byPartition.set(next.partition, [...(byPartition.get(next.partition) ?? []), next])
-      }
-      for (const [partition, read] of byPartition) {
-        const found = read.filter(({ offset }) => {
-          const isNew = offset > (handedOut.get(partition) ?? -1n)
-          if (isNew) handedOut.set(partition, offset)
-          return isNew
-        })
-        if (found.length === 0) continue
-        notes.consumed(partition, found.map(one => [Number(one.offset), String(one.value)]))
-        await commit(consumer, notes, partition, found.at(-1).offset)
+  consumer.setMaxListeners(0) // streams that are closed listen on
+  consumer.on('error', error => { if (!left) fail(error) }) // it says so when it is closed while it joins
+  let [left, membership, queue, wake, busy] = [false, null, [], () => {}, Promise.resolve()]
+  let fail
+  const failed = new Promise((resolve, reject) => { fail = reject })
+  const isMember = () =>
+    membership?.memberId === consumer.memberId && membership.generationId === consumer.generationId
+  const open = async joined => {
+    const stream = await consumer.consume({ topics: [topic], mode: 'committed', fallbackMode: 'earliest' })
+    const mine = joined ?? membership // the first stream joins the group
+    stream.on('error', error => { if (membership === mine && !left) fail(error) })
+    stream.on('data', record => {
+      if (membership !== mine) return
+      queue.push(record)
+      wake()
+    })
+    return stream
+  }
+  let current = null
+  const renew = async joined => {
+    const old = await current
+    const fresh = await open(joined)
+    await old.close()
+    return fresh
+  }
+  consumer.on('consumer:group:rebalance', () => {
+    notes.rebalancing(consumer.memberId)
+    ;[membership, queue] = [null, []]
+  })
+  consumer.on('consumer:group:join', joined => {
+    const partitions = joined.assignments.filter(one => one.topic === topic).flatMap(one => one.partitions)
+    notes.assigned(partitions, joined.generationId, joined.memberId)
+    ;[membership, queue] = [joined, []]
+    if (current !== null && !left) {
+      current = renew(joined)
+      current.catch(fail)
+    }
+  })
+  const handOut = async read => {
+    const found = byPartition(read)
+    if (isMember()) {
+      for (const [partition, some] of found) {
+        notes.consumed(partition, some.map(one => [Number(one.offset), String(one.value)]))
       }
     }
+    for (const [partition, some] of found) {
+      if (isMember()) await commit(consumer, notes, partition, some.at(-1).offset)
+    }
   }
-  await Promise.race([handOut(), notes.leaving])
+  const handOutAll = async () => {
+    while (!left) {
+      if (queue.length === 0) await new Promise(resolve => { wake = resolve })
+      if (left) return
+      busy = handOut(queue.splice(0))
+      await busy
+    }
+  }
+  current = Promise.resolve(await open(null))
+  await Promise.race([handOutAll(), failed, notes.leaving])
+  left = true
+  await busy
+  notes.leave()
   await consumer.close(true)
-  notes.gone('revoked')
+}
+
+function byPartition (read) {
+  const found = new Map()
+  for (const one of read) {
+    if (!found.has(one.partition)) found.set(one.partition, [])
+    found.get(one.partition).push(one)
+  }
+  return found
 }
 
 async function commit (consumer, notes, partition, offset) {
