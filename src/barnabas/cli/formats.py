@@ -190,7 +190,8 @@ def _to_int(value: object, name: str, limit: int) -> int | None:
     return value
 
 
-def _from_bytes(value: bytes | None) -> str | Mapping[str, str] | None:
+def as_text(value: bytes | None) -> str | Mapping[str, str] | None:
+    """Bytes for JSON: text where they are UTF-8."""
     if value is None:
         return None
     try:
@@ -235,9 +236,9 @@ def json_writer() -> RecordWriter:
                     "offset": record.offset,
                     "timestamp": record.timestamp,
                     "timestamp_type": time_type,
-                    "key": _from_bytes(record.key),
-                    "value": _from_bytes(record.value),
-                    "headers": [[name, _from_bytes(content)] for name, content in record.headers],
+                    "key": as_text(record.key),
+                    "value": as_text(record.value),
+                    "headers": [[name, as_text(content)] for name, content in record.headers],
                 }
             )
             for record in records

@@ -23,6 +23,7 @@ _COMMANDS = {
     "produce": ("barnabas.cli.commands.produce", "Send lines or JSON from stdin to a topic."),
     "consume": ("barnabas.cli.commands.consume", "Print a topic's records."),
     "groups": ("barnabas.cli.commands.groups", "Consumer groups: members, lag, offsets."),
+    "dlq": ("barnabas.cli.commands.dlq", "Dead letters: list, show, send back."),
     "transactions": (
         "barnabas.cli.commands.transactions",
         "Transactions: list, describe, find what hangs, abort.",

@@ -39,4 +39,4 @@ def test_the_page_names_every_setting() -> None:
     consumer = [field.name.replace("_", ".") for field in fields(ConsumerConfig)]
     missing = [name for name in (*CLIENT, *PRODUCER, *consumer) if name not in levels]
     assert missing == []
-    assert len(EXAMPLES) == 9
+    assert len(EXAMPLES) == 11
