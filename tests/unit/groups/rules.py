@@ -1,4 +1,4 @@
-"""The rules of groups and offsets, and the tests that hold the code to them.
+"""The rules of groups, offsets and transactions, and the tests that hold the code to them.
 
 Numbers are the sections of the project's facts about Kafka 4.3.1's coordinators. `test_rules.py`
 sees to it that every rule has a test that is there, and that no test of these files stands for none.
@@ -7,6 +7,13 @@ sees to it that every rule has a test that is there, and that no test of these f
 from __future__ import annotations
 
 from typing import Final
+
+from tests.unit.groups.rules_consumer import CONSUMER_FILES, CONSUMER_RULES
+from tests.unit.transactions.rules import (
+    TRANSACTION_FILES,
+    TRANSACTION_FOLDERS,
+    TRANSACTION_RULES,
+)
 
 CLASSIC, RULES_, OFFSETS = "test_classic_groups", "test_classic_rules", "test_offsets"
 FOLDERS: Final = {
@@ -17,8 +24,14 @@ FOLDERS: Final = {
     "test_framing": "tests/unit/coordinator",
     "test_runtime": "tests/unit/server/coordinators",
     "test_server_groups": "tests/hostile",
+    **dict.fromkeys(CONSUMER_FILES, "tests/unit/groups"),
+    "test_consumer_model": "tests/property/coordinators",
+    "test_consumer_invariants": "tests/property/coordinators",
+    "test_classic_model": "tests/property/coordinators",
+    "test_offsets_model": "tests/property/coordinators",
+    **TRANSACTION_FOLDERS,
 }
-WHOLE: Final = (CLASSIC, RULES_, OFFSETS)
+WHOLE: Final = (CLASSIC, RULES_, OFFSETS, *CONSUMER_FILES, *TRANSACTION_FILES)
 """Files whose every test is named here."""
 
 PLACEMENT: Final = {
@@ -200,4 +213,18 @@ COMMITTED: Final = {
     "8 type 0 is read only": (f"{RULES_}.test_records_of_before_2014_are_read_and_left_alone",),
 }
 
-RULES: Final = {**PLACEMENT, **JOINING, **REBALANCING, **STAYING, **COMMITTED}
+MODELS: Final = {
+    "2 all of it, beside a naive model": ("test_classic_model.test_random_lives",),
+    "5 all of it, beside a naive model": ("test_offsets_model.test_random_lives",),
+}
+
+RULES: Final = {
+    **MODELS,
+    **PLACEMENT,
+    **JOINING,
+    **REBALANCING,
+    **STAYING,
+    **COMMITTED,
+    **CONSUMER_RULES,
+    **TRANSACTION_RULES,
+}

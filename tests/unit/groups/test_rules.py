@@ -1,4 +1,4 @@
-"""Every rule of groups and offsets has a test, and every test of them stands for a rule."""
+"""Every rule of groups, offsets and transactions has a test, and every test of them stands for a rule."""
 
 from __future__ import annotations
 
