@@ -399,12 +399,12 @@ def member(address: str, text: str) -> None:
         partition_assignment_strategy=[assignors[chosen.assignor]],
         fetch_max_wait_ms=50,
     )
-    # kafka-python 3.0.12 never notices the end of a join whose poll() timed out between JoinGroup and
-    # SyncGroup, if it joined for new metadata (coordinator/consumer.py, need_rejoin): it sends no
-    # heartbeats any more. So its metadata is there before it joins.
-    reader.partitions_for_topic(chosen.topic)
     rebalances = Rebalances(notes, reader)
     reader.subscribe([chosen.topic], listener=rebalances)
+    # kafka-python 3.0.12 never notices the end of a join whose poll() timed out between JoinGroup and
+    # SyncGroup, if it joined for new metadata (coordinator/consumer.py, need_rejoin): it sends no
+    # heartbeats any more. So it has the metadata of what it subscribes to before it joins.
+    reader.topics()
     while not notes.leaving.is_set():
         found = reader.poll(timeout_ms=100)
         if not rebalances.begin() and found:
