@@ -49,6 +49,7 @@ INTERNAL = ("__consumer_offsets", "__transaction_state")
 USUAL = {"flush.messages": str(2**63 - 1), "barnabas.ack.mode": "synced"}
 TICKS = os.sysconf("SC_CLK_TCK")
 COORDINATOR_RETRIES = 200
+PACED_SECONDS = 6
 WARM_UP = 10
 """Transactions before the clock runs."""
 
@@ -230,7 +231,8 @@ def heartbeats_and_commits(
     groups: int, requests: int, mode: str, rounds: int
 ) -> Callable[[Target], tuple[float, ...]]:
     """Commits per second, one heartbeat beside each; p99 of produce → fetch beside that, ms, and its
-    ratio to that of the quiet node."""
+    ratio to that of the quiet node; the same beside groups that live as real ones do: a heartbeat
+    every 3 s, a commit every second."""
 
     def measure(target: Target) -> tuple[float, ...]:
         run = next(_numbers)
@@ -243,9 +245,19 @@ def heartbeats_and_commits(
             wire.close()
             quiet = loaders.wire_latency(target.node, topic, rounds).p99_us / 1000
             load = loaders.wire_requests(target.node, frames, 20, 5, requests)
-            beside = _beside(target, mode, frames, requests, rounds)
+            node = target.node
+            beside = _beside(
+                target, mode, lambda: loaders.wire_requests(node, frames, 20, 1, requests), rounds
+            )
+            paced, rate = _as_in_life(frames), groups * 4 / 3
+            calm = _beside(
+                target,
+                mode,
+                lambda: loaders.wire_paced(node, paced, 200, rate, int(rate * PACED_SECONDS)),
+                rounds,
+            )
         target.drop(topic)
-        return load.rate / 2, beside, beside / quiet
+        return load.rate / 2, beside, beside / quiet, calm, calm / quiet
 
     return measure
 
@@ -270,11 +282,22 @@ def _member_frames(wire: Wire, group: str, topic: str) -> list[bytes]:
     return [frame_of(heartbeat, HEARTBEAT), frame_of(commit, COMMIT)]
 
 
-def _beside(target: Target, mode: str, frames: list[bytes], requests: int, rounds: int) -> float:
+def _as_in_life(frames: list[bytes]) -> list[bytes]:
+    """Three seconds of the members whose heartbeat and commit `frames` holds in turn: all commit in
+    each, a third of them say that they live."""
+    beats, commits = frames[::2], frames[1::2]
+    paced = []
+    for second in range(3):
+        for number, commit in enumerate(commits):
+            paced.append(commit)
+            if number % 3 == second:
+                paced.append(beats[number])
+    return paced
+
+
+def _beside(target: Target, mode: str, members: Callable[[], object], rounds: int) -> float:
     """p99 (ms) of produce → fetch on another topic while the members go on."""
-    load = threading.Thread(
-        target=loaders.wire_requests, args=(target.node, frames, 20, 1, requests)
-    )
+    load = threading.Thread(target=members)
     other = target.topic(1, mode)
     load.start()
     seen = []

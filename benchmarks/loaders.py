@@ -16,6 +16,7 @@ SOURCES = REPOSITORY / "benchmarks" / "loaders"
 PROGRAMS = REPOSITORY / ".cache" / "loaders"
 LIBRARIES = {"wire": [], "rdkafka": ["-lrdkafka"]}
 TIMEOUT_SECONDS = 300.0
+PACED_IN_FLIGHT = 16
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,13 @@ def wire_requests(
 ) -> Load:
     """Send `count` requests of any kind whose answers end with their error code."""
     return _wire("produce", node, requests, connections, in_flight, count, -2)
+
+
+def wire_paced(
+    node: Node, requests: list[bytes], connections: int, rate: float, count: int
+) -> Load:
+    """The same, `rate` requests in a second, whether the earlier ones are answered or not."""
+    return _wire("produce", node, requests, connections, PACED_IN_FLIGHT, count, -2, rate)
 
 
 def wire_consume(node: Node, topic: Topic, events: int) -> Load:

@@ -1,13 +1,14 @@
 /* A wire loader: sends requests that were encoded beforehand, and does as little else as it can,
  * so that what it measures is the broker.
  *
- *   wire produce HOST PORT FRAMES CONNECTIONS IN_FLIGHT REQUESTS ERROR_AT
+ *   wire produce HOST PORT FRAMES CONNECTIONS IN_FLIGHT REQUESTS ERROR_AT [RATE]
  *   wire consume HOST PORT FRAMES OFFSET_AT RECORDS_AT EVENTS
  *   wire latency HOST PORT FRAMES OFFSET_AT RECORDS_AT ROUNDS
  *
  * FRAMES is a file of whole requests, each with its four bytes of size. `produce` sends them in
  * turn, each connection from a place of its own, and looks at the error code, ERROR_AT bytes into
- * each response (when negative: from its end). `consume` sends the one Fetch request again and again with the next offset
+ * each response (when negative: from its end). With a RATE so many leave in a second, whether the
+ * earlier ones are answered or not, over the connections in turn. `consume` sends the one Fetch request again and again with the next offset
  * (OFFSET_AT bytes into the request) and walks the batches (the records field, a compact length and
  * the bytes, starts RECORDS_AT bytes into the response). `latency` has a Fetch request parked on
  * one connection, sends a Produce request on another, and takes the time until the event arrives;
@@ -158,6 +159,22 @@ static void refill(struct connection *c, int epoll, int window)
     flush_queue(c, epoll, window);
 }
 
+/* What is due by now, at a fixed rate; times count from when a request was due. */
+static void pace(struct connection *all, int count, int epoll, int window, int64_t began, double rate)
+{
+    int64_t due, now = now_ns();
+    while (issued < wanted && (due = began + (int64_t)(issued * 1e9 / rate)) <= now) {
+        struct connection *c = &all[issued % count];
+        if (c->unanswered >= window) break;
+        c->slots[(c->head + c->queued) % window] = issued % frame_count;
+        c->since[(c->first + c->unanswered) % window] = due;
+        c->queued++;
+        c->unanswered++;
+        issued++;
+        flush_queue(c, epoll, window);
+    }
+}
+
 static void take_responses(struct connection *c, int window, long error_at)
 {
     ssize_t n = read(c->fd, c->in + c->have, c->room - c->have);
@@ -183,7 +200,7 @@ static void take_responses(struct connection *c, int window, long error_at)
     c->have -= at;
 }
 
-static void produce(char **argument)
+static void produce(char **argument, double rate)
 {
     int count = atoi(argument[0]), window = atoi(argument[1]), epoll = epoll_create1(0);
     long error_at = atol(argument[3]);
@@ -201,16 +218,19 @@ static void produce(char **argument)
         struct epoll_event e = {.events = EPOLLIN, .data.ptr = c};
         epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &e);
     }
-    int64_t began = now_ns(), bytes = 0;
-    for (int i = 0; i < count; i++) refill(&all[i], epoll, window);
+    int64_t began = now_ns(), bytes = 0, heard = began;
+    for (int i = 0; i < count && !rate; i++) refill(&all[i], epoll, window);
     while (answered < wanted) {
         struct epoll_event events[64];
-        int n = epoll_wait(epoll, events, 64, 30000);
-        if (n == 0) { errno = 0; die("no answer for 30 s"); }
+        if (rate) pace(all, count, epoll, window, began, rate);
+        int n = epoll_wait(epoll, events, 64, rate ? 1 : 30000);
+        if (n) heard = now_ns();
+        else if (now_ns() - heard >= 30000000000LL) { errno = 0; die("no answer for 30 s"); }
         for (int i = 0; i < n; i++) {
             struct connection *c = events[i].data.ptr;
             if (events[i].events & EPOLLIN) take_responses(c, window, error_at);
-            refill(c, epoll, window);
+            if (rate) flush_queue(c, epoll, window);
+            else refill(c, epoll, window);
         }
     }
     int64_t elapsed = now_ns() - began;
@@ -321,7 +341,8 @@ int main(int count, char **argument)
     if (count < 8) die("see the head of wire.c");
     load_frames(argument[4]);
     errno = 0;
-    if (!strcmp(argument[1], "produce") && count == 9) produce(argument + 5);
+    if (!strcmp(argument[1], "produce") && (count == 9 || count == 10))
+        produce(argument + 5, count == 10 ? atof(argument[9]) : 0);
     else if (!strcmp(argument[1], "consume")) consume(argument + 5);
     else if (!strcmp(argument[1], "latency")) latency(argument + 5);
     else die("see the head of wire.c");
