@@ -11,11 +11,13 @@ from collections.abc import Iterator
 import pytest
 
 from barnabas.wire.messages.create_topics_request import CreatableTopic, CreateTopicsRequest
-from barnabas.wire.messages.create_topics_response import CreateTopicsResponse
+from barnabas.wire.messages.metadata_request import MetadataRequest, MetadataRequestTopic
+from barnabas.wire.messages.metadata_response import MetadataResponse
 from tests.interop.answers import Side
 from tests.interop.kafka import KafkaProcess
 from tests.unit.server.denials import CONTROLLER, DENIALS, codes_of, served
 from tests.unit.server.denials_kinds import World
+from tests.unit.server.denials_transactions import DENIED_IN_PART
 
 #: Listed by Kafka on this listener, but not served there: UNKNOWN_SERVER_ERROR for everybody.
 LISTED_ONLY = {(CONTROLLER, 50)}
@@ -33,11 +35,23 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Side]:
         side.close()
 
 
+def test_kafka_says_the_same_to_who_may_not_touch_one_resource(kafka: Side) -> None:
+    kafka.ask(CreateTopicsRequest([CreatableTopic(name, 1, 1) for name in "tu"], 5000), 7)
+    wrong = []
+    for denial in DENIED_IN_PART:
+        for version in denial.versions:
+            client = f"denied {denial.kind} {denial.name}"
+            answer = kafka.ask(denial.request, version, client=client)
+            if tuple(sorted(codes_of(answer))) != denial.codes:
+                wrong.append((denial, version, codes_of(answer)))
+    assert not wrong, "\n".join(map(str, wrong))
+
+
 def test_kafka_says_what_our_table_says(kafka: Side) -> None:
-    request = CreateTopicsRequest([CreatableTopic("t", 1, 1)], 5000)
-    made = kafka.ask(request, 7)
-    assert isinstance(made, CreateTopicsResponse)
-    world = World(made.topics[0].topic_id, int(time.time() * 1000))
+    kafka.ask(CreateTopicsRequest([CreatableTopic("t", 1, 1)], 5000), 7)
+    there = kafka.ask(MetadataRequest([MetadataRequestTopic(name="t")]), 12)
+    assert isinstance(there, MetadataResponse)
+    world = World(there.topics[0].topic_id, int(time.time() * 1000))
     wrong = []
     for listener, key, version in served():
         if (listener, key) in LISTED_ONLY:

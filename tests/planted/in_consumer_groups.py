@@ -10,7 +10,17 @@ COMMIT = "tests/unit/groups/test_consumer_offsets.py::"
 REGEX = "tests/unit/groups/test_consumer_regexes.py::"
 ASSIGN = "tests/unit/groups/test_assignors.py::"
 
+MODEL = "tests/property/coordinators/test_consumer_model.py::test_random_groups_beside_a_model"
+
 BUGS = (
+    Bug(
+        "a partition's epoch is the member's",
+        "A partition counts as held since the member's former epoch: stale commits are taken.",
+        "groups/consumer/reconcile.py",
+        "**dict.fromkeys(parts, goal.epoch)",
+        "**dict.fromkeys(parts, member.epoch)",
+        (MODEL,),
+    ),
     Bug(
         "a partition with two owners",
         "A member gets a partition that another one has not given up.",

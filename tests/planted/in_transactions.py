@@ -11,8 +11,29 @@ INIT = "tests/unit/transactions/test_init_producer_id.py::"
 NODE = "tests/unit/server/test_node_transactions.py::"
 HANGING = "tests/unit/server/test_node_hanging.py::"
 OFFSETS = "tests/unit/server/test_node_txn_offsets.py::"
+MODEL = "tests/property/coordinators/test_transaction_model.py::test_random_lives_beside_a_model"
 
 BUGS: Final = (
+    Bug(
+        "what version 0 of a record cannot say is forgotten",
+        "A producer is told its next id, and nobody knows that id when it comes.",
+        "transactions/shard.py",
+        "transaction.adopt(value, self.state.unsaid.pop(key.transactional_id, None))",
+        "transaction.adopt(value)",
+        (
+            "tests/unit/transactions/test_records.py::"
+            "test_what_version_0_cannot_say_is_remembered_by_the_coordinator",
+            MODEL,
+        ),
+    ),
+    Bug(
+        "a bump of the producer itself is not remembered",
+        "A repeated InitProducerId whose first answer was lost is fenced.",
+        "transactions/producers.py",
+        "last = NO_EPOCH if asked is None else epoch",
+        "last = NO_EPOCH",
+        (INIT + "test_a_repeated_bump_gets_the_same_epoch_again", MODEL),
+    ),
     Bug(
         "no epoch per transaction",
         "A producer keeps its epoch, so that a late EndTxn ends its next transaction.",

@@ -17,7 +17,10 @@ import org.apache.kafka.server.authorizer.AuthorizationResult;
 import org.apache.kafka.server.authorizer.Authorizer;
 import org.apache.kafka.server.authorizer.AuthorizerServerInfo;
 
-/** Allows everything, except to clients that call themselves "denied": those may do nothing. */
+/**
+ * Allows everything, except to clients that call themselves "denied": those may do nothing. One that
+ * calls itself "denied TYPE NAME" may do anything but with that resource.
+ */
 public final class DenyingAuthorizer implements Authorizer {
     private static AuthorizationResult result(AuthorizableRequestContext context) {
         return "denied".equals(context.clientId())
@@ -36,7 +39,11 @@ public final class DenyingAuthorizer implements Authorizer {
 
     @Override
     public List<AuthorizationResult> authorize(AuthorizableRequestContext context, List<Action> actions) {
-        return actions.stream().map(action -> result(context)).toList();
+        return actions.stream().map(action -> {
+            var resource = action.resourcePattern();
+            String name = "denied " + resource.resourceType() + " " + resource.name();
+            return name.equals(context.clientId()) ? AuthorizationResult.DENIED : result(context);
+        }).toList();
     }
 
     @Override

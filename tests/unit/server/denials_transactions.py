@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from barnabas.records.builder import build_batch
 from barnabas.wire.errors import ErrorCode
+from barnabas.wire.message import Message
 from barnabas.wire.messages import (
     add_offsets_to_txn_request,
     add_partitions_to_txn_request,
@@ -21,6 +22,8 @@ from tests.unit.server.denials_kinds import Build, Denial, World
 
 TXN_DENIED: Final = ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
 CLUSTER_DENIED: Final = ErrorCode.CLUSTER_AUTHORIZATION_FAILED
+TOPIC_DENIED: Final = ErrorCode.TOPIC_AUTHORIZATION_FAILED
+GROUP_DENIED: Final = ErrorCode.GROUP_AUTHORIZATION_FAILED
 NONE: Final = ErrorCode.NONE
 
 
@@ -87,6 +90,46 @@ def _describe_transactions(_world: World, _version: int, _listener: str) -> Iter
 def _list_transactions(_world: World, _version: int, _listener: str) -> Iterator[Denial]:
     yield Denial(list_transactions_request.ListTransactionsRequest(), (NONE,))
 
+
+class InPart(NamedTuple):
+    """What somebody asks who may do anything but with one resource, and the codes, sorted."""
+
+    kind: str
+    name: str
+    key: int
+    versions: range
+    request: Message
+    codes: tuple[int, ...]
+
+
+def _in_part() -> Iterator[InPart]:
+    Topic = add_partitions_to_txn_request.AddPartitionsToTxnTopic
+    for topics, codes in (
+        ([Topic("t", [0])], (TOPIC_DENIED,)),
+        (
+            [Topic("t", [0]), Topic("new", [0])],
+            (ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, TOPIC_DENIED),
+        ),
+        ([Topic("t", [0]), Topic("u", [0])], (TOPIC_DENIED, ErrorCode.OPERATION_NOT_ATTEMPTED)),
+    ):
+        added = add_partitions_to_txn_request.AddPartitionsToTxnRequest(
+            v3_and_below_transactional_id="x",
+            v3_and_below_producer_id=7,
+            v3_and_below_producer_epoch=0,
+            v3_and_below_topics=topics,
+        )
+        yield InPart("TOPIC", "t", 24, range(4), added, (NONE, *codes))
+    offsets = add_offsets_to_txn_request.AddOffsetsToTxnRequest("x", 7, 0, "g")
+    yield InPart("GROUP", "g", 25, range(5), offsets, (GROUP_DENIED,))
+    part = txn_offset_commit_request.TxnOffsetCommitRequestPartition(0, 1)
+    topic = txn_offset_commit_request.TxnOffsetCommitRequestTopic("t", [part])
+    commit = txn_offset_commit_request.TxnOffsetCommitRequest("x", "g", 7, 0, topics=[topic])
+    yield InPart("GROUP", "g", 28, range(6), commit, (GROUP_DENIED,))
+    yield InPart("TOPIC", "t", 28, range(6), commit, (TOPIC_DENIED,))
+    yield InPart("TRANSACTIONAL_ID", "x", 28, range(6), commit, (TXN_DENIED,))
+
+
+DENIED_IN_PART: Final = tuple(_in_part())
 
 TRANSACTION_DENIALS: Final[dict[int, Build]] = {
     24: _add_partitions,

@@ -13,6 +13,7 @@ from barnabas.wire.messages.metadata_response import MetadataResponse
 from tests.unit.server.calm import CONTROLLER_PORT, Session, calm
 from tests.unit.server.denials import CONTROLLER, DENIALS, codes_of, served
 from tests.unit.server.denials_kinds import World
+from tests.unit.server.denials_transactions import DENIED_IN_PART
 
 
 class Switch:
@@ -20,17 +21,19 @@ class Switch:
 
     def __init__(self) -> None:
         self.on = True
+        self.but: tuple[str, str] | None = None
+        """Type and name of a resource that is denied all the same."""
 
     def authorize(
         self,
         _principal: Principal,
         _host: str,
         _operation: Operation,
-        _resource_type: ResourceType,
-        _resource_name: str,
+        resource_type: ResourceType,
+        resource_name: str,
     ) -> bool:
         """Everything, or nothing."""
-        return self.on
+        return self.on and self.but != (resource_type.name, resource_name)
 
 
 def state(s: Session) -> object:
@@ -94,5 +97,26 @@ def test_what_is_described_to_who_may_nothing() -> None:
         denied = await s.produce("t", s.batch(b"x"))
         assert denied.base_offset == -1
         assert denied.log_start_offset == -1
+
+    calm(scenario, authorizer=switch)
+
+
+def test_who_may_not_touch_one_resource_is_told_which() -> None:
+    switch = Switch()
+
+    async def scenario(s: Session) -> None:
+        await s.create("t")
+        await s.create("u")
+        await s.produce("t", s.batch(b"kept"))
+        before = state(s)
+        wrong = []
+        for denial in DENIED_IN_PART:
+            switch.but = (denial.kind, denial.name)
+            for version in denial.versions:
+                answer = await s.ask(denial.request, API[denial.key].response, version)
+                if tuple(sorted(codes_of(answer))) != denial.codes:
+                    wrong.append((denial, version, codes_of(answer)))
+        assert not wrong, "\n".join(map(str, wrong))
+        assert state(s) == before
 
     calm(scenario, authorizer=switch)
