@@ -158,7 +158,7 @@ BUGS = (
         "partitions handed over before they are free",
         "A member is given what another one has not given up yet.",
         "groups/consumer/reconcile.py",
-        "free = [p for p in wanted if p in own or is_free(topic, p)]",
+        "free = [p for p in wanted if p in own or p not in taken]",
         "free = list(wanted)",
         (CONSUMERS,),
     ),

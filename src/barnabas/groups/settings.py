@@ -23,7 +23,8 @@ class ConsumerGroupSettings:
     become consumer groups, the other way round, classic members join consumer groups at all.
     `session_ms`, `heartbeat_ms`, `assignment_ms`: group.consumer.session.timeout.ms,
     heartbeat.interval.ms, assignment.interval.ms, where the group has no config of its own.
-    `regex_refresh_ms`: group.consumer.regex.refresh.interval.ms.
+    `regex_refresh_ms`: group.consumer.regex.refresh.interval.ms. `served`: whether
+    group.coordinator.rebalance.protocols names them.
     """
 
     assignors: tuple[str, ...] = ("uniform", "range")
@@ -35,6 +36,7 @@ class ConsumerGroupSettings:
     heartbeat_ms: int = 5_000
     assignment_ms: int = 1_000
     regex_refresh_ms: int = 600_000
+    served: bool = True
 
 
 @dataclass(frozen=True, slots=True)

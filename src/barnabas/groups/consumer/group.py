@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from enum import Enum
 from typing import Final, NamedTuple, TypeVar
 
@@ -178,6 +178,10 @@ class ConsumerGroup:
                         del holders[partition]
                 if not holders:
                     del self._holders[topic]
+
+    def held(self, topic_id: bytes) -> Container[int]:
+        """The partitions of a topic that a member holds."""
+        return self._holders.get(topic_id, ())
 
     def is_free(self, topic_id: bytes, partition: int) -> bool:
         """Whether no member holds a partition."""

@@ -83,6 +83,28 @@ class ConsumerMember(NamedTuple):
         """The member in another epoch, or once more in the same."""
         return self._replace(epoch=epoch, previous_epoch=self.epoch)
 
+    def moved(
+        self, epoch: int, state: MemberState, assigned: Epochs, revoking: Epochs
+    ) -> ConsumerMember:
+        """The member after a step of the reconciliation."""
+        return ConsumerMember(
+            self.member_id,
+            epoch,
+            self.epoch,
+            state,
+            self.instance_id,
+            self.rack_id,
+            self.rebalance_timeout_ms,
+            self.client_id,
+            self.client_host,
+            self.names,
+            self.regex,
+            self.assignor,
+            assigned,
+            revoking,
+            self.classic,
+        )
+
     def with_state_of(self, other: ConsumerMember) -> ConsumerMember:
         """Who it is, with the epochs and partitions of another one."""
         return ConsumerMember(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Container, Mapping
+from typing import Final, NamedTuple
 
 from barnabas.groups.consumer.member import NOTHING, ConsumerMember, Epochs, MemberState, Partitions
 from barnabas.wire.errors import ErrorCode, KafkaError
@@ -21,6 +21,8 @@ class Goal(NamedTuple):
     subscribed: Callable[[bytes], bool]
 
 
+NONE: Final[Mapping[int, int]] = {}
+
 Owned = list[TopicPartitions] | None
 """What a member says that it owns; None when it does not say."""
 
@@ -29,33 +31,33 @@ def reconcile(
     member: ConsumerMember,
     goal: Goal,
     owned: Owned,
-    is_free: Callable[[bytes, int], bool],
+    held: Callable[[bytes], Container[int]],
     *,
     subscription_changed: bool,
 ) -> ConsumerMember:
     """The member after this heartbeat: the same one when it cannot, or need not, go on.
 
-    `is_free(topic id, partition)`: nobody in the group holds it. Raises `KafkaError`
+    `held(topic id)`: the partitions that somebody in the group holds. Raises `KafkaError`
     FENCED_MEMBER_EPOCH for a member in a state that a later release wrote.
     """
     match member.state:
         case MemberState.STABLE:
             if member.epoch != goal.epoch:
-                return _next(member, member.epoch, goal, owned, is_free)
+                return _next(member, member.epoch, goal, owned, held)
             return _unsubscribe(member, goal, owned) if subscription_changed else member
         case MemberState.UNREVOKED:
             if _owns_any(owned, member.revoking):
                 return _unsubscribe(member, goal, owned) if subscription_changed else member
-            return _next(member, member.epoch, goal, owned, is_free)
+            return _next(member, member.epoch, goal, owned, held)
         case MemberState.UNRELEASED:
-            return _next(member, member.epoch, goal, owned, is_free)
+            return _next(member, member.epoch, goal, owned, held)
         case MemberState.UNKNOWN:
             if owned is None or owned:
                 raise KafkaError(
                     ErrorCode.FENCED_MEMBER_EPOCH,
                     "The member is in an unknown state: it has to give up all and join again.",
                 )
-            return _next(member, goal.epoch, goal, owned, is_free)
+            return _next(member, goal.epoch, goal, owned, held)
 
 
 def _owns_any(owned: Owned, held: Epochs) -> bool:
@@ -85,7 +87,7 @@ def _next(
     epoch: int,
     goal: Goal,
     owned: Owned,
-    is_free: Callable[[bytes, int], bool],
+    held: Callable[[bytes], Container[int]],
 ) -> ConsumerMember:
     kept: dict[bytes, dict[int, int]] = {}
     revoking: dict[bytes, dict[int, int]] = {}
@@ -95,28 +97,26 @@ def _next(
         ordered = goal.partitions.get(topic, ()) if goal.subscribed(topic) else ()
         assigned = member.assigned.get(topic, {})
         target = frozenset(ordered)
-        keep = {p: since for p, since in assigned.items() if p in target}
-        revoke = {p: since for p, since in assigned.items() if p not in target}
+        keep = revoke = NONE
+        if assigned:
+            keep = {p: since for p, since in assigned.items() if p in target}
+            revoke = {p: since for p, since in assigned.items() if p not in target}
         # What the member itself has just given up is not in anybody's way.
         own = member.revoking.get(topic, NOTHING)
         wanted = [p for p in ordered if p not in keep]
-        free = [p for p in wanted if p in own or is_free(topic, p)]
+        taken = held(topic)
+        free = [p for p in wanted if p in own or p not in taken]
         unreleased = unreleased or len(free) < len(wanted)
         _put(kept, topic, keep)
         _put(revoking, topic, revoke)
         if free:
             added[topic] = free
     if revoking and _owns_any(owned, revoking):
-        return member.moved_to(epoch)._replace(
-            state=MemberState.UNREVOKED, assigned=kept, revoking=revoking
-        )
+        return member.moved(epoch, MemberState.UNREVOKED, kept, revoking)
     for topic, parts in added.items():
         kept[topic] = {**kept.get(topic, {}), **dict.fromkeys(parts, goal.epoch)}
-    return member.moved_to(goal.epoch)._replace(
-        state=MemberState.UNRELEASED if unreleased else MemberState.STABLE,
-        assigned=kept,
-        revoking=NOTHING,
-    )
+    state = MemberState.UNRELEASED if unreleased else MemberState.STABLE
+    return member.moved(goal.epoch, state, kept, NOTHING)
 
 
 def _put(into: dict[bytes, dict[int, int]], topic: bytes, parts: Mapping[int, int]) -> None:

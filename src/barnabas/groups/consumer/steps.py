@@ -106,7 +106,7 @@ def reconcile_member(
         return topic is not None and topic.name in names
 
     goal = Goal(target.epoch, target.partitions, subscribed)
-    after = reconcile(member, goal, owned, group.is_free, subscription_changed=changed)
+    after = reconcile(member, goal, owned, group.held, subscription_changed=changed)
     if after == member:
         return member
     write_current(effects, group.group_id, after)

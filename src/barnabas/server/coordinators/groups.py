@@ -53,6 +53,11 @@ class GroupCoordinator:
             ),
         )
 
+    @property
+    def serves_consumers(self) -> bool:
+        """Whether the configuration allows consumer groups."""
+        return self._settings.consumer.served
+
     def run(
         self, group_id: str, ticket: RequestTicket, decide: Callable[[GroupShard, Now], Effects]
     ) -> None:
@@ -156,8 +161,8 @@ def context_of(broker: Broker, request: Request) -> RequestContext:
 
 def consumer_groups_enabled(broker: Broker) -> bool:
     """Whether the node's configuration and the cluster's features allow consumer groups."""
-    protocols = broker.config.get_list("group.coordinator.rebalance.protocols")
-    return "consumer" in protocols and broker.image.features.level(GROUP_VERSION) >= 1
+    served = broker.coordinators.groups.serves_consumers
+    return served and broker.image.features.level(GROUP_VERSION) >= 1
 
 
 def group_settings(config: BrokerConfig) -> GroupSettings:
@@ -183,5 +188,6 @@ def group_settings(config: BrokerConfig) -> GroupSettings:
             heartbeat_ms=config.get_int("group.consumer.heartbeat.interval.ms"),
             assignment_ms=config.get_int("group.consumer.assignment.interval.ms"),
             regex_refresh_ms=config.get_int("group.consumer.regex.refresh.interval.ms"),
+            served="consumer" in config.get_list("group.coordinator.rebalance.protocols"),
         ),
     )
