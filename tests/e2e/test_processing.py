@@ -14,6 +14,7 @@ import pytest
 from barnabas import Consumer, RebalanceListener, Retry
 from barnabas.client.consumer.records import Event
 from barnabas.sync import Consumer as BlockingConsumer
+from barnabas.sync import Producer
 from barnabas.testing import Broker
 from barnabas.testing.checkers import check_transformed
 from tests.e2e.processing_node import (
@@ -182,6 +183,73 @@ def test_partitions_move_while_handlers_run(node: Broker, topic: str, protocol: 
 
     asyncio.run(main())
     assert set(who) == {"first", "second"}
+    assert check_transformed(sent, [handled], str, key_of) == []
+
+
+def test_without_a_group_nothing_is_committed(node: Broker, topic: str) -> None:
+    sent = send(node, topic, 100)
+    handled: list[str] = []
+
+    async def main() -> None:
+        async with Consumer(**settings(node, topic, group_id=None)) as consumer:
+            await consumer.assign([(topic, 0), (topic, 1)])
+
+            async def handle(event: Event) -> None:
+                handled.append(text(event))
+                if len(handled) == 100:
+                    consumer.stop_processing()
+
+            await consumer.process(handle, concurrency=5)
+
+    asyncio.run(main())
+    assert check_transformed(sent, [handled], str, key_of) == []
+
+
+def test_a_partition_that_is_stuck_does_not_hold_up_another(node: Broker, topic: str) -> None:
+    with Producer(bootstrap_servers=node.bootstrap_servers) as producer:
+        producer.send_many(topic, [b"stuck"] * 5_000, partition=0).result()
+        producer.send_many(topic, [b"free"] * 3_000, partition=1).result()
+    counts: Counter[str] = Counter()
+
+    async def main() -> None:
+        go = asyncio.Event()
+        async with Consumer(topic, **settings(node, topic)) as consumer:
+
+            async def handle(event: Event) -> None:
+                if event.partition == 0:
+                    await go.wait()
+                counts[text(event)] += 1
+                if counts["free"] == 3_000:
+                    go.set()
+                if counts.total() == 8_000:
+                    consumer.stop_processing()
+
+            await consumer.process(handle, concurrency=10, order="partition")
+            assert await committed(consumer, topic) == 8_000
+
+    asyncio.run(main())
+    assert counts == {"stuck": 5_000, "free": 3_000}
+
+
+def test_a_paused_partition_waits_and_goes_on(node: Broker, topic: str) -> None:
+    sent = send(node, topic, 200)
+    handled: list[str] = []
+
+    async def main() -> None:
+        async with Consumer(topic, **settings(node, topic)) as consumer:
+
+            async def handle(event: Event) -> None:
+                handled.append(text(event))
+                if len(handled) == 5:
+                    await consumer.pause((topic, 0), (topic, 1))
+                    await consumer.resume((topic, 0), (topic, 1))
+                if len(handled) == 200:
+                    consumer.stop_processing()
+
+            await consumer.process(handle, concurrency=2)
+            assert await committed(consumer, topic) == 200
+
+    asyncio.run(main())
     assert check_transformed(sent, [handled], str, key_of) == []
 
 

@@ -38,6 +38,7 @@ class Processing(RuleBasedStateMachine):
     def restart(self) -> None:
         """A process begins."""
         self.lanes = Lanes(self.order, Limits(CONCURRENCY, IN_FLIGHT, HELD, 1 << 20))
+        self.lanes.partitions = 2
         self.parts: dict[int, Part] = {}
         self.at_work: list[Work] = []
 
@@ -65,7 +66,7 @@ class Processing(RuleBasedStateMachine):
         part = self.parts.get(partition)
         if part is None or part.closing:
             return
-        end = min(len(self.logs[partition]), part.reached + self.lanes.room())
+        end = min(len(self.logs[partition]), part.reached + self.lanes.room(part))
         events = []
         for offset in range(part.reached, end):
             key = self.logs[partition][offset]

@@ -114,8 +114,9 @@ class Consumer:
     def _heard(self) -> None:
         """Called in the core's thread."""
         self._latch.set()
-        if self._processor is not None:
-            self._processor.wake()
+        processor = self._processor  # another thread takes it away
+        if processor is not None:
+            processor.wake()
 
     async def _tell(self, what: str, partitions: list[TopicPartition]) -> None:
         """Called on the core's loop."""
@@ -223,8 +224,9 @@ class Consumer:
     def stop_processing(self) -> None:
         """Let `process` end: nothing more begins, what has begun is waited for. A handler may call
         it."""
-        if self._processor is not None:
-            self._processor.stop()
+        processor = self._processor
+        if processor is not None:
+            processor.stop()
 
     # -- partitions --
 

@@ -134,8 +134,9 @@ class Consumer:
 
     def _heard(self) -> None:
         """Called in the core's thread."""
-        if self._processor is not None:
-            self._processor.wake()
+        processor = self._processor  # another thread takes it away
+        if processor is not None:
+            processor.wake()
         if self._waiting and self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._news.set)
 

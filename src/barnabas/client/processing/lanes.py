@@ -71,6 +71,8 @@ class Part:
         self.frontier = max(known.frontier, start)
         """Behind the last that was begun; what is done lies below."""
         self.running = 0
+        self.nbytes = 0
+        """Of what is held of it."""
         self.done = 0
         """Done, and not known to be committed."""
         self.pairs = 0
@@ -128,6 +130,8 @@ class Lanes:
         self.done = 0
         """Done, and not known to be committed; of all partitions that are not gone."""
         self.waiting = 0
+        self.partitions = 1
+        """How many are ours, also those of which nothing came yet."""
         self._bytes = 0
 
     # -- partitions --
@@ -178,16 +182,31 @@ class Lanes:
 
     def _leave(self, count: int, works: Iterable[Work], part: Part) -> None:
         self.waiting -= count
-        self._bytes -= sum(work.size for work in works if work.part is part)
+        for work in works:
+            if work.part is part:
+                self._weigh(work, -1)
+
+    def _weigh(self, work: Work, sign: int) -> None:
+        self._bytes += sign * work.size
+        work.part.nbytes += sign * work.size
 
     # -- records --
 
-    def room(self) -> int:
-        """How many more records may be received."""
+    def room(self, part: Part | None = None) -> int:
+        """How many more records may be received of a partition; None: of one that is new.
+
+        Where there are several, one holds at most as much as it leaves free for the others.
+        """
         limits = self._limits
-        if self._bytes >= limits.held_bytes:
+        free = limits.held - self.running - self.waiting
+        free_bytes = limits.held_bytes - self._bytes
+        if free <= 0 or free_bytes <= 0:
             return 0
-        return max(limits.held - self.running - self.waiting, 0)
+        if self.partitions < 2:
+            return free
+        if part is not None and part.nbytes >= free_bytes:
+            return 0
+        return max((free - (0 if part is None else len(part.open) - part.running)) // 2, 0)
 
     def received(self, part: Part, events: Sequence[Event], reached: int) -> None:
         """Records of a partition in the order of their offsets, and how far it was read."""
@@ -200,7 +219,7 @@ class Lanes:
             work = Work(event, part, self._lane(part, event))
             part.open[offset] = work
             self.waiting += 1
-            self._bytes += work.size
+            self._weigh(work, 1)
             self._offer(work)
         self.passed(part, reached)
 
@@ -283,7 +302,7 @@ class Lanes:
     def finish(self, work: Work) -> None:
         """It is done."""
         part = self._ended(work)
-        self._bytes -= work.size
+        self._weigh(work, -1)
         if not part.gone:
             part.open.pop(work.event.offset, None)
             part.done += 1
@@ -295,7 +314,7 @@ class Lanes:
         """It failed and is tried again, not before `due` (ms); its lane waits, nothing else does."""
         part = self._ended(work)
         if part.closing:  # whoever is next tries it
-            self._bytes -= work.size
+            self._weigh(work, -1)
             self._free(work)
             return
         self.waiting += 1
@@ -320,15 +339,18 @@ class Lanes:
         part.paused = paused
 
     def holds(self) -> list[tuple[Part, bool]]:
-        """Partitions to fetch nothing more of for now (True), or again: one that has a share of
-        what may be held leaves the rest to the others."""
+        """Partitions to fetch nothing more of for now (True), or again: those without room, until
+        half of what they held is gone."""
         found: list[tuple[Part, bool]] = []
-        if len(self._turns) < 2:  # `room` is enough
+        if self.partitions < 2:  # what is fetched has a bound, too
             return found
-        share = self._limits.held // len(self._turns)
+        free = self._limits.held - self.running - self.waiting
+        free_bytes = self._limits.held_bytes - self._bytes
         for part in self._turns:
-            waiting = len(part.open) - part.running
-            held = waiting >= share if not part.held else waiting > share // 2
+            waiting, factor = len(part.open) - part.running, 2 if part.held else 1
+            held = waiting > 0 and (
+                waiting * factor + 1 >= free or part.nbytes * factor >= free_bytes
+            )
             if held != part.held:
                 part.held = held
                 found.append((part, held))

@@ -221,13 +221,12 @@ class Processor:
 
     def _fill(self) -> None:
         intake, lanes = self._intake, self._lanes
-        if not lanes.room():
-            return
+        lanes.partitions = max(len(self._engine.leases.held), len(lanes.parts))
         held = {name for name, part in lanes.parts.items() if part.held}
         if intake.nbytes_waiting(held) < AHEAD_BYTES and intake.sort():
             self._running.soon(self._engine.fill)
         for name in intake.names():
-            room = lanes.room()
+            room = lanes.room(lanes.parts.get(name))
             if room and name not in held:
                 for taken in intake.take(name, room):
                     self._received(name, taken)

@@ -119,26 +119,48 @@ def test_no_more_bytes_are_received_than_may_be_held() -> None:
     assert desk.lanes.room() > 0
 
 
-def test_a_partition_that_takes_its_share_is_held_up_and_let_go_at_half_of_it() -> None:
-    desk = Desk("partition", held=8)
-    first = desk.begin("...")
-    other = desk.begin(".", start=100, partition=1)
-    assert desk.lanes.holds() == []
-    desk.receive(first, ".")
-    assert desk.lanes.holds() == [(first, True)]
-    assert desk.lanes.holds() == []
-    desk.start()
-    assert desk.lanes.holds() == []
-    desk.finish(0)
-    desk.start()
-    assert desk.lanes.holds() == [(first, False)]
-    assert not other.held
+def test_where_there_are_several_a_partition_leaves_as_much_as_it_holds() -> None:
+    desk = Desk("partition", held=90)
+    desk.lanes.partitions = 2
+    first = desk.lanes.begin(("t", 0), 0)
+    while room := desk.lanes.room(first):
+        desk.receive(first, "." * room)
+    assert 43 <= len(first.open) <= 45
+    other = desk.lanes.begin(("t", 1), 0)
+    while room := desk.lanes.room(other):
+        desk.receive(other, "." * room)
+    assert 21 <= len(other.open) <= 23
+    assert desk.lanes.room(None) > 0  # for a third
 
 
-def test_one_partition_alone_is_not_held_up() -> None:
-    desk = Desk("partition", held=2)
+def test_where_there_are_several_a_partition_leaves_as_many_bytes_as_it_holds() -> None:
+    desk = Desk(held_bytes=100)
+    desk.lanes.partitions = 2
+    part = desk.lanes.begin(("t", 0), 0)
+    desk.lanes.received(part, [event(0, "a", size=49)], 1)
+    assert desk.lanes.room(part) == 0
+    assert desk.lanes.room(None) > 0
+    assert desk.lanes.holds() == [(part, True)]
+
+
+def test_a_partition_without_room_is_held_up_and_let_go_when_half_of_it_is_gone() -> None:
+    desk = Desk("none", held=20)
+    desk.lanes.partitions = 2
+    part = desk.begin("........")
+    assert desk.lanes.holds() == []
+    desk.receive(part, "..")
+    assert desk.lanes.holds() == [(part, True)]
+    assert desk.lanes.holds() == []
+    for work in desk.lanes.start(0)[:10]:
+        desk.lanes.finish(work)
+    assert desk.lanes.holds() == [(part, False)]
+
+
+def test_one_partition_alone_takes_all_and_is_not_held_up() -> None:
+    desk = Desk("partition", held=3)
     desk.begin("...")
     assert desk.lanes.holds() == []
+    assert desk.lanes.room() == 0
 
 
 def test_what_is_done_always_fits_into_a_commit() -> None:
