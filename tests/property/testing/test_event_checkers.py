@@ -111,6 +111,21 @@ def test_the_output_of_a_loop_is_exactly_that_of_its_input(
     assert {violation.rule for violation in checked} == found
 
 
+def test_who_learns_that_it_lost_all_may_have_given_back_what_was_lost() -> None:
+    """An answer of before it was put out came late; a commit in between shows that it was in."""
+    lines = [
+        '{"event":"assigned","client":"a","at":1,"group":"g","generation":1,"partitions":[["t",0],["t",1]]}',
+        '{"event":"assigned","client":"b","at":5,"group":"g","generation":2,"partitions":[["t",0],["t",1]]}',
+        '{"event":"revoked","client":"a","at":6,"group":"g","partitions":[["t",0]]}',
+        '{"event":"assigned","client":"a","at":7,"group":"g","generation":1,"partitions":[]}',
+        '{"event":"lost","client":"a","at":9,"group":"g","partitions":[["t",1]]}',
+    ]
+    assert rules(read_events(lines)) == set()
+    assert rules(read_events(lines[:-1])) == {"owned twice"}
+    commit = '{"event":"committed","client":"a","at":8,"group":"g","begun":7,"offsets":[["t",1,1]]}'
+    assert "owned twice" in rules(read_events([*lines, commit]))
+
+
 def test_who_is_killed_may_have_been_put_out_before() -> None:
     """It had no time to learn it; that it was a member still is shown by a commit alone."""
     mine = '"group":"g","partitions":[["t",0]]'

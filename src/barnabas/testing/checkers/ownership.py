@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-from barnabas.testing.checkers.events import Assigned, Crashed, Event, Lost, Place, Revoked
+from barnabas.testing.checkers.events import (
+    Assigned,
+    Committed,
+    Crashed,
+    Event,
+    Lost,
+    Place,
+    Revoked,
+)
 from barnabas.testing.checkers.history import Violation
 
 
@@ -88,21 +96,43 @@ def _in_time(events: list[Event]) -> list[Violation]:
 def _tenures(events: list[Event]) -> dict[tuple[str, Place], list[_Tenure]]:
     found: dict[tuple[str, Place], list[_Tenure]] = {}
     open_ones: dict[tuple[str, str, Place], int] = {}
+    unsure: dict[tuple[str, str], list[tuple[Place, int]]] = {}
+    generations: dict[tuple[str, str], int] = {}
 
     def end(group: str, client: str, place: Place, at: float, *, zombie: bool) -> None:
         begun = open_ones.pop((group, client, place), None)
         if begun is not None:
-            found.setdefault((group, place), []).append(_Tenure(client, begun, at, zombie))
+            mine = found.setdefault((group, place), [])
+            unsure.setdefault((group, client), []).append((place, len(mine)))
+            mine.append(_Tenure(client, begun, at, zombie))
+
+    def is_member(group: str, client: str, generation: int | None) -> None:
+        """It is one for certain, unless it is told nothing new."""
+        known = generations.get((group, client), -1)
+        if generation is None or generation > known:
+            unsure.pop((group, client), None)
+            generations[group, client] = known if generation is None else generation
+
+    def put_out(group: str, client: str) -> None:
+        """What it gave back since it was a member for certain may have been lost before."""
+        for place, index in unsure.pop((group, client), ()):
+            tenures = found[group, place]
+            tenures[index] = tenures[index]._replace(zombie=True)
 
     for event in events:
         match event:
             case Assigned():
+                is_member(event.group, event.client, event.generation)
                 for place in event.partitions:
                     open_ones.setdefault((event.group, event.client, place), event.at)
+            case Committed():
+                is_member(event.group, event.client, None)
             case Revoked() | Lost():
                 for place in event.partitions:
                     zombie = isinstance(event, Lost)
                     end(event.group, event.client, place, event.at, zombie=zombie)
+                if isinstance(event, Lost):
+                    put_out(event.group, event.client)
             case Crashed():
                 for group, client, place in list(open_ones):
                     if client == event.client:
