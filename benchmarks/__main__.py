@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import loaders
+from benchmarks import first_events, loaders
 from benchmarks.groups import load_offsets
 from benchmarks.report import Line, write_report
 from benchmarks.rows import SMALL, Figure, Row, produce_events, rows
@@ -181,6 +181,8 @@ def measure_all(options: argparse.Namespace, folder: Path) -> list[Line]:
         lines += offsets(kinds, folder, options.scale)
         lines.append(full_validation(folder, options.scale, options.rounds))
         lines.append(start_times(kinds, folder))
+        say("first events")
+        lines += first_events.measure(folder)
     return lines
 
 
