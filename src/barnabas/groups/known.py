@@ -11,10 +11,11 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from barnabas.coordinator.framing import CoordinatorRecord, encode_key, encode_value
+from barnabas.coordinator.framing import encode_key, encode_value
 from barnabas.groups.classic.group import ClassicGroup, State
 from barnabas.groups.classic.timers import SessionTimer
 from barnabas.groups.offsets.commit import PLAIN_VERSION
+from barnabas.groups.offsets.table import Committed
 from barnabas.groups.records.offset_commit_key import OffsetCommitKey
 from barnabas.groups.records.offset_commit_value import OffsetCommitValue
 
@@ -58,21 +59,23 @@ class KnownMember:
 class KnownPlace:
     """What a commit is about; it has no metadata, and does not say when it expires."""
 
-    __slots__ = ("_tags", "key", "key_bytes", "topic_id", "value_size")
+    __slots__ = ("_tags", "key_bytes", "place", "topic_id", "value_size")
 
     def __init__(self, group_id: str, topic: str, topic_id: bytes, partition: int) -> None:
-        self.key = OffsetCommitKey(group_id, topic, partition)
-        self.key_bytes = encode_key(self.key)
+        self.place = (group_id, topic, partition)
+        self.key_bytes = encode_key(OffsetCommitKey(*self.place))
         self.topic_id = topic_id
         plain = encode_value(OffsetCommitValue(topic_id=topic_id), PLAIN_VERSION)
         self._tags = plain[_VALUE.size :]
         self.value_size = len(plain)
 
-    def record(self, offset: int, leader_epoch: int, now_ms: int) -> CoordinatorRecord:
-        """The record of such a commit at this time (wall ms)."""
+    def committed(
+        self, offset: int, leader_epoch: int, now_ms: int, record_offset: int
+    ) -> Committed:
+        """What such a commit of this time (wall ms) leaves behind once its record is replayed."""
         value = OffsetCommitValue(offset, leader_epoch, "", now_ms, -1, self.topic_id)
-        return CoordinatorRecord(self.key, value, PLAIN_VERSION)
+        return Committed(value, record_offset)
 
     def value_bytes(self, offset: int, leader_epoch: int, now_ms: int) -> bytes:
-        """The value of that record as it stands in the log."""
+        """The value of the record of such a commit."""
         return _VALUE.pack(PLAIN_VERSION, offset, leader_epoch, 1, now_ms) + self._tags

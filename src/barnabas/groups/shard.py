@@ -232,6 +232,11 @@ class GroupShard:
         """See `coordinator.effects.BulkShard`."""
         return start if self._bulk is None else self._bulk.take(rows, start)
 
+    def replay_commit(self, place: Place, committed: Committed) -> None:
+        """As `replay` of a commit outside of a transaction, of a group that is there."""
+        self._counters.offset_commits += self._active
+        self.state.offsets.put(place, committed)
+
     def _replay_offset(
         self, key: OffsetCommitKey, value: OffsetCommitValue | None, origin: Origin
     ) -> None:

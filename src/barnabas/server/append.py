@@ -150,11 +150,13 @@ def append_own(hosted: HostedPartition, batch: bytearray, *, limited: bool = Tru
 
 
 def append_one(hosted: HostedPartition, record: OneRecord, value: bytes, now_ms: int) -> int:
-    """As `append_own`, a batch of one record of this wall time; its offset, or -1: see there why."""
+    """As `append_own`, a batch of one record of this wall time; its offset, or -1: see there why.
+
+    The caller has found this node to be the leader.
+    """
     log, replica = hosted.log, hosted.replica
     if (
-        hosted.error()
-        or replica.below_min_isr(log.config.min_insync_replicas)
+        replica.below_min_isr(log.config.min_insync_replicas)
         or record.size > log.config.max_message_bytes
     ):
         return -1

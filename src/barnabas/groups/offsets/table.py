@@ -120,10 +120,15 @@ class OffsetTable:
         """An offset is committed."""
         group_id, topic, partition = place
         partitions = self.place(group_id, topic)
-        self._count += partition not in partitions
-        committed.topic_id = self.shared_id(committed.topic_id)
+        former = partitions.get(partition)
         committed.commit_ms = self.shared_time(committed.commit_ms)
-        partitions[self.shared_number(partition)] = committed
+        if former is not None and former.topic_id == committed.topic_id:
+            committed.topic_id = former.topic_id  # which is shared, and so is the key that stays
+        else:
+            self._count += former is None
+            committed.topic_id = self.shared_id(committed.topic_id)
+            partition = self.shared_number(partition)
+        partitions[partition] = committed
 
     def place(self, group_id: str, topic: str) -> dict[int, Committed]:
         """Where the offsets of a group for a topic are. For `put` and for `BulkOffsets`, which puts

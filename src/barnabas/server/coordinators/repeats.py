@@ -14,7 +14,6 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from barnabas.coordinator.effects import Origin
 from barnabas.groups.known import NEEDS_A_LOOK, KnownMember, KnownPlace
 from barnabas.groups.offsets.commit import refuse_commit
 from barnabas.records.one_record import OneRecord
@@ -50,7 +49,6 @@ _OFFSET_EPOCH = Struct(">qi")
 #: are flexible, the tags of partition, topic and request.
 _PLAIN_END: Final = (b"\0\0", b"\xff\xff")
 _FLEXIBLE_END: Final = (b"\x01\0\0\0", b"\0\0\0\0")
-_NO_PRODUCER: Final = (-1, -1)
 
 
 class KnownRequests:
@@ -194,7 +192,7 @@ class _CommitTicket:
 
     def fail(self, error: ErrorCode) -> None:
         """Send a response that says `error`."""
-        topic, index = self._known.topic, self._known.place.key.partition
+        topic, (*_, index) = self._known.topic, self._known.place.place
         parts = [OffsetCommitRequestPartition(index)]
         said = OffsetCommitRequestTopic(topic.name, topic.id, parts)
         message = OffsetCommitRequest(topics=[said])
@@ -241,9 +239,7 @@ class Commits(_Base):
         written = append_one(hosted, known.record, value, now_ms)
         if written < 0:
             return False
-        slot.shard.replay(
-            place.record(offset, epoch, now_ms), Origin(written, now_ms, *_NO_PRODUCER)
-        )
+        slot.shard.replay_commit(place.place, place.committed(offset, epoch, now_ms, written))
         began_ms = request.began_ns // _MS
         runtime.timers.set(known.timer, began_ms + session_ms)
         runtime.reply_later(slot, _CommitTicket(request, known), began_ms)

@@ -117,6 +117,15 @@ class Desk:
         part = answer.topics[0].partitions[0]
         return part.committed_offset, part.committed_leader_epoch, part.metadata
 
+    def kept(self, index: int) -> dict[str, object]:
+        """What the shard knows of an offset, without its times and places."""
+        shard = self.groups.runtime.shard(self.hosted.index)
+        assert shard is not None
+        found = shard.state.offsets.get("g", "t", index)
+        assert found is not None
+        names = set(found.__slots__) - {"commit_ms", "record_offset"}
+        return {name: getattr(found, name) for name in names}
+
     async def last_record(self) -> tuple[bytes | None, bytes | None]:
         """Key and value at the end of the group's log, without the time of the commit."""
         log = self.hosted.log

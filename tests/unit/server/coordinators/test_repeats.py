@@ -105,11 +105,12 @@ def test_a_commit_is_answered_and_written_the_same_both_ways(
         if version < COMMIT:
             desk.instance_id = None
         first = await desk.raw(desk.commit(index=1), version)
-        expected = await desk.last_record()
+        expected, kept = await desk.last_record(), desk.kept(1)
         assert desk.long == 1
         for metadata in ("", None):
             assert await desk.raw(desk.commit(metadata=metadata, index=1), version) == first
             assert await desk.last_record() == expected
+            assert desk.kept(1) == kept
         for offset, epoch in ((0, -1), (2**63 - 1, 2**31 - 1), (-1, 0), (7, 9)):
             assert await desk.raw(desk.commit(offset, epoch, index=1), version) == first
             assert await desk.fetched(1) == (offset, epoch, "")
