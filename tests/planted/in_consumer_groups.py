@@ -22,6 +22,14 @@ BUGS = (
         (MODEL,),
     ),
     Bug(
+        "who left for a while owes what it had to revoke",
+        "After a load a static member is taken out before its session ends.",
+        "groups/consumer/leaving.py",
+        "member.state is not MemberState.UNREVOKED or member.epoch == AWAY",
+        "member.state is not MemberState.UNREVOKED",
+        (BEAT + "test_a_member_that_left_while_it_had_to_revoke_owes_nothing_but_its_return",),
+    ),
+    Bug(
         "a partition with two owners",
         "A member gets a partition that another one has not given up.",
         "groups/consumer/reconcile.py",

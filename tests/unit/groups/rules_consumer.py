@@ -30,6 +30,7 @@ HEARTBEAT: Final = {
     "3 epoch -2: a static member leaves for a while": (
         f"{BEAT}.test_a_static_member_that_left_for_a_while_keeps_its_place",
         f"{BEAT}.test_a_static_member_that_does_not_come_back_is_fenced",
+        f"{BEAT}.test_a_member_that_left_while_it_had_to_revoke_owes_nothing_but_its_return",
     ),
     "3 GROUP_ID_NOT_FOUND, UNKNOWN_MEMBER_ID": (
         f"{BEAT}.test_unknown_groups_and_members",

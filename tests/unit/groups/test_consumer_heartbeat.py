@@ -252,6 +252,21 @@ def test_a_member_that_does_not_revoke_in_time_is_fenced() -> None:
     assert desk.held("b") == [0, 1, 2, 3, 4, 5]
 
 
+def test_a_member_that_left_while_it_had_to_revoke_owes_nothing_but_its_return() -> None:
+    """After a load, too: Kafka then takes it out after its rebalance time-out."""
+    desk = ConsumerDesk()
+    desk.settle("a", instance_id="i")
+    desk.start("b")
+    desk.beat("a", instance_id="i", owned={"t": range(6)})
+    assert desk.member("a").state is MemberState.UNREVOKED
+    desk.beat("a", AWAY, instance_id="i")
+    desk.reload()
+    desk.advance(44_999)
+    assert "a" in desk.consumers().members
+    desk.advance(1)
+    assert "a" not in desk.consumers().members
+
+
 def test_a_silent_member_is_fenced_once_the_log_takes_it() -> None:
     """Its partitions must not be lost because there were too few replicas at that moment."""
     desk = ConsumerDesk()
