@@ -120,7 +120,9 @@ def connection_storm(address: Address, topic: Topic) -> None:
 def element_floods(address: Address, topic: Topic) -> None:
     """For each API a request whose largest array is as long as we take, and one that is longer."""
     del topic
-    _flood(address, [floods for api in API for floods in element_frames(api)])
+    _flood(
+        address, [each for key, api in API.items() if api.on_broker for each in element_frames(key)]
+    )
 
 
 def tag_floods(address: Address, topic: Topic) -> None:
@@ -128,7 +130,7 @@ def tag_floods(address: Address, topic: Topic) -> None:
     del topic
     sent = []
     for key, api in API.items():
-        if api.max_version >= api.flexible:
+        if api.on_broker and api.max_version >= api.flexible:
             body = encode(api.request(), api.max_version)[:-1]
             sent += [_frame(key, body + _tags(count)) for count in (FLEXIBLE_TAGS, 100_000)]
     _flood(address, sent)
@@ -279,10 +281,10 @@ def attacked(name: str, target: Target, topic: Topic) -> Iterator[None]:
 
 
 def p99(target: Target) -> float:
-    """Produce → long-polling fetch of a client that does nothing wrong, ms."""
+    """Produce → long-polling fetch of a client that does nothing wrong every 2 ms, ms."""
     topic = target.topic(1, PAGE_CACHE)
     try:
-        return loaders.wire_latency(target.node, topic, ROUNDS).p99_us / 1000
+        return loaders.wire_latency(target.node, topic, ROUNDS).paced_p99_us / 1000
     finally:
         target.drop(topic)
 
@@ -319,7 +321,7 @@ def main() -> None:
                     text = f"{quiet:8.3f} ms {beside:10.3f} ms {beside / quiet:8.2f} ×"
                 except Exception as failure:  # a node that no longer answers is a result, too
                     text = "" if answers(target.node.port) else "it answers nobody any more; "
-                    text += f"{failure}".splitlines()[0]
+                    text += " ".join(f"{failure}".split())
                 finally:
                     target.node.kill()
             print(f"{kind:>9}  {name:<40} {text}", flush=True)

@@ -28,6 +28,8 @@ class Load:
     seconds: float
     p50_us: float = 0.0
     p99_us: float = 0.0
+    paced_p99_us: float = 0.0
+    """The same for rounds that begin every 2 ms, whatever became of the last one."""
 
     @property
     def rate(self) -> float:

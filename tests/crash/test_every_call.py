@@ -109,5 +109,5 @@ def test_killed_at_every_call(folder: Path, library: Path, mode: str) -> None:
             first += AT_ONCE
     print(f"{mode}: {calls} calls in a whole run, killed at {dict(killed)}")
     assert set(killed) == set(KINDS.values())
-    # Runs differ by what happens to be done at once, but not by much.
-    assert killed.total() >= calls * 3 // 4
+    # Runs differ by what is done at once, and by how often the clock asks for a checkpoint.
+    assert killed.total() >= calls // 2

@@ -81,6 +81,14 @@ BUGS = (
         (FETCH + "test_a_parked_poll_is_woken_by_what_it_waits_for",),
     ),
     Bug(
+        "nothing beside those who do not read",
+        "Clients that do not read their answers keep everybody else from the smallest event.",
+        "server/fetching.py",
+        "budget -= max(0, self._response_bytes - FETCH_CROWDED_BYTES)",
+        "budget = 0",
+        (FETCH + "test_without_room_for_answers_small_batches_still_arrive",),
+    ),
+    Bug(
         "session waits for nobody",
         "A lost connection takes away the waiter of the next poll of its session.",
         "server/fetching.py",

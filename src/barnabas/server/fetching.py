@@ -21,6 +21,7 @@ from barnabas.server.fetch_sessions import (
     FetchSession,
     PartitionKey,
 )
+from barnabas.server.limits import FETCH_CROWDED_BYTES
 from barnabas.server.partitions import Found, HostedPartition
 from barnabas.wire import uuids
 from barnabas.wire.errors import ErrorCode, KafkaError
@@ -343,11 +344,10 @@ class FetchOperation:
         first = budget == self._response_bytes and not look.cold
         if partition.offset < upper and min(partition.max_bytes, self._response_bytes) < 0:
             return FetchResult(partition, ErrorCode.UNKNOWN_SERVER_ERROR)
-        if (
-            partition.offset >= upper
-            or (budget <= 0 and not first)
-            or self._broker.memory.answers_full
-        ):
+        if self._broker.memory.answers_full:
+            budget -= max(0, self._response_bytes - FETCH_CROWDED_BYTES)
+            first = False
+        if partition.offset >= upper or (budget <= 0 and not first):
             return result
         try:
             found = read(

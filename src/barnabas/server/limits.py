@@ -60,6 +60,10 @@ UNSENT_NOTED_BYTES: Final = 128 * 1024
 #: client may go on taking nothing when there is no room left (10 s).
 UNSENT_BYTES: Final = 16 * 1024 * 1024
 FETCH_LEAST_BYTES: Final = 64 * 1024
+
+#: What a Fetch still gets when there is no room at all, from whoever reads: clients that do not must
+#: not keep small events from others. Less than what a connection may cost.
+FETCH_CROWDED_BYTES: Final = 16 * 1024
 UNSENT_PATIENCE_TICKS: Final = 40
 
 #: Partitions of all fetch sessions together, half a kilobyte each. Beyond it fetches go without a

@@ -148,8 +148,8 @@ class MemoryBudget:
 
     @property
     def answers_full(self) -> bool:
-        """Whether there is no room for records at all, not even for the one batch that Kafka always
-        returns: a Fetch is answered as one over its quota, with nothing."""
+        """Whether there is no room for records, not even for the one batch that Kafka always returns:
+        what is larger than `FETCH_CROWDED_BYTES` waits, as over a quota."""
         return self.unsent > 2 * UNSENT_BYTES
 
     def fetch_bytes(self) -> int:

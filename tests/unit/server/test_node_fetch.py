@@ -11,6 +11,8 @@ from barnabas.client.errors import ClientError
 from barnabas.records.batch import read_header
 from barnabas.records.control import EndMarker, build_marker
 from barnabas.server import fetch_sessions
+from barnabas.server.limits import FETCH_CROWDED_BYTES
+from barnabas.server.memory_budget import MemoryBudget
 from barnabas.wire.errors import ErrorCode
 from barnabas.wire.messages.fetch_request import (
     FetchPartition,
@@ -101,6 +103,25 @@ def test_a_parked_poll_is_woken_by_what_it_waits_for(sessions: bool) -> None:
         assert s.now - begun < 1000
         assert [r.value for r in records(found.responses[0].partitions[0].records)] == [b"a"]
         reader.hang_up()
+
+    calm(scenario)
+
+
+def test_without_room_for_answers_small_batches_still_arrive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario(s: Session) -> None:
+        await s.create("t", 2)
+        await fill(s, "t", 1, size=FETCH_CROWDED_BYTES, index=0)
+        await fill(s, "t", 3, size=FETCH_CROWDED_BYTES // 2 - 200, index=1)
+        everything = [wanted(s, "t", 0, 1)]
+        before = (await full(s, topics=everything)).responses[0].partitions
+        assert [len(records(each.records)) for each in before] == [1, 3]
+        monkeypatch.setattr(MemoryBudget, "answers_full", True)
+        large, small = (await full(s, topics=everything)).responses[0].partitions
+        assert not large.records
+        assert len(records(small.records)) == 2
+        assert small.high_watermark == 3
 
     calm(scenario)
 
