@@ -150,6 +150,7 @@ def test_members_that_are_halted(grouping: Node, case: Case, seed: int) -> None:
                 members.pop(drawn.randrange(len(members))).kill()
             else:
                 members.append(join())
+                group.shared_by(*members)
             if drawn.random() < 0.5:
                 group.shared_by(*members)
         for each in halts:
