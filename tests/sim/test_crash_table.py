@@ -21,6 +21,9 @@ from tests.sim.crash_classes import CLASSES, Tally
 IMAGES = 100_000
 """At least so many are opened."""
 
+IMPOSSIBLE = {("recovery", "reordered")}
+"""Recovery writes each file once between two syncs."""
+
 
 def work(seed: int) -> list[Callable[[], Tally]]:
     """Everything that makes images, longest first."""
@@ -72,8 +75,8 @@ def test_every_operation_meets_every_fault(seed: int) -> None:
         tallies = [each.result() for each in [pool.submit(job) for job in work(seed)]]
     rows = table(tallies)
     show(rows)
-    empty = [(name, each) for name, row in rows.items() for each in CLASSES if not row[each]]
-    assert not empty
+    empty = {(name, each) for name, row in rows.items() for each in CLASSES if not row[each]}
+    assert empty <= IMPOSSIBLE
     assert sum(row["images"] for row in rows.values()) >= IMAGES
     missing = {*log.OPERATIONS, *node.OPERATIONS, *groups.OPERATIONS} - set(rows)
     assert not missing
