@@ -81,7 +81,8 @@ class ConsumerGroupModel:
         except Error as error:
             self.group, self.revocations = before
             return Told(error.args[0])
-        if self.refuse is not None and self.group != before[0]:
+        # Who leaves writes a record, even if it says what the last one did.
+        if self.refuse is not None and (beat.epoch < 0 or self.group != before[0]):
             self.group, self.revocations = before
             return Told(self.refuse)
         if beat.epoch >= 0:
