@@ -12,6 +12,7 @@ SEEDS = "tests/sim/test_node_groups.py::test_fixed_seeds"
 CONSUMERS = "tests/property/coordinators/test_consumer_invariants.py::test_random_lives"
 OFFSETS_MODEL = "tests/property/coordinators/test_offsets_model.py::test_random_lives"
 
+RUNTIME = "tests/unit/server/coordinators/test_runtime.py::"
 REPEATS = "tests/unit/server/coordinators/test_repeats.py::"
 
 BUGS = (
@@ -116,7 +117,7 @@ BUGS = (
         "server/coordinators/loading.py",
         "read(source, offset, READ_BYTES, source.written_offset,",
         "read(source, offset, READ_BYTES, source.written_offset - 1,",
-        (CRASHES + "[offset commits]",),
+        (RUNTIME + "test_what_was_answered_is_there_after_a_power_cut",),
     ),
     Bug(
         "an offset is loaded into a group that is gone",
